@@ -1,0 +1,1 @@
+"""From files to patients to arrays."""

@@ -1,0 +1,1 @@
+"""What the model says, and whether to believe it."""

@@ -1,0 +1,1 @@
+"""Networks, and the folder that they live in."""

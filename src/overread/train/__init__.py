@@ -1,0 +1,1 @@
+"""One readable pass over the images, again and again."""

@@ -4,6 +4,7 @@ OverreadError
 ├── SettingsError      two settings contradict each other, or one has an impossible value
 ├── ImageError         a file cannot be used as an image
 ├── CohortError        a list of images and labels does not hold together
+│   ├── BadInputsError some images or rows cannot be used, each with its reason
 │   └── SplitError     the cohort cannot be divided as asked
 ├── ModelError         a network or a model folder cannot be used
 │   └── WeightsError   pretrained weights cannot be found, or do not fit
@@ -36,6 +37,10 @@ class ImageError(OverreadError):
 
 class CohortError(OverreadError):
     """A list of images and labels does not hold together."""
+
+
+class BadInputsError(CohortError):
+    """Some images or rows cannot be used; the file named in the message lists every one."""
 
 
 class SplitError(CohortError):

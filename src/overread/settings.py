@@ -67,7 +67,8 @@ class ImageSettings:
         "three joined by commas for the three channels, header for the file's own, or auto",
     )
     fit: str = _setting(
-        "squash", "how an oblong image becomes a square: squash (stretch) or pad (keep the shape, add black)",
+        "squash",
+        "how an oblong image becomes a square: squash (stretch) or pad (keep the shape, add black)",
         choices=("squash", "pad"),
     )
 
@@ -84,6 +85,121 @@ class ImageSettings:
         if len(names) not in (1, 3):
             raise SettingsError(f"--window takes one window or three, found {len(names)} in {self.window}.")
         return tuple(parse_window(name.strip()) for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How a network is trained. The defaults are the default recipe; `RECIPES` holds the others."""
+
+    backbone: str = _setting("auto", "network: any name of timm's, alexnet, or auto (see overread show)")
+    weights: str = _setting(
+        "auto", "pretrained weights: a file, auto (look in the cache, the hub, installed packages) or none"
+    )
+    split: str = _setting(
+        "auto",
+        "what must not be divided between train and test: patient, image (overrides), given "
+        "(the list's own), fold:K/N, site:NAME, or auto",
+    )
+    val_fraction: float = _setting(0.15, "share of the images that picks the best epoch")
+    test_fraction: float = _setting(0.15, "share of the images that is scored once, at the end")
+    seed: int = _setting(0, "fixes the split, the new layer, the order and the augmentation")
+    epochs: int = _setting(20, "passes over the training part")
+    batch_size: int = _setting(32, "images in one step")
+    optimizer: str = _setting("adamw", "adam or adamw", choices=("adam", "adamw"))
+    learning_rate: float = _setting(1e-4, "step size of the pretrained layers")
+    head_rate: float = _setting(10.0, "how many times faster the new last layer learns")
+    stage_decay: float = _setting(
+        1.0, "learning rate of each stage as a share of the next one's; below 1 the early stages learn slower"
+    )
+    weight_decay: float = _setting(0.05, "pull of the weights towards zero")
+    schedule: str = _setting(
+        "cosine", "learning rate over time: cosine (to zero) or constant", choices=("cosine", "constant")
+    )
+    warmup: float = _setting(0.1, "share of all steps over which the learning rate climbs to its full size")
+    label_smoothing: float = _setting(0.1, "share of each label that is spread over the classes")
+    class_weights: bool = _setting(False, "weigh rare classes up, each in proportion to its rarity")
+    augment: str = _setting(
+        "medical",
+        "medical (small rotation, scale, shift, contrast, brightness) or none",
+        choices=("medical", "none"),
+    )
+    flip: bool = _setting(False, "also mirror left and right; leave off where the side matters")
+    freeze: int = _setting(0, "how many stages from the input keep their pretrained weights")
+    select: str = _setting(
+        "val_loss",
+        "what the best epoch is best at, in validation",
+        choices=("val_accuracy", "val_loss", "val_auroc"),
+    )
+    positive: str | None = _setting(
+        None, "of two classes, the one that counts as disease in the AUROC (default: the second by name)"
+    )
+    patience: int = _setting(0, "stop after so many epochs without a better one; 0 never stops early")
+    device: str = _setting("auto", "cpu, cuda, or auto")
+    precision: str = _setting(
+        "auto",
+        "float32, bfloat16, or auto (bfloat16 on a GPU that has it)",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("optimizer", "schedule", "augment", "select", "precision"):
+            field_ = self.__dataclass_fields__[name]
+            _one_of(name.replace("_", "-"), getattr(self, name), field_.metadata["choices"])
+        _between("val-fraction", self.val_fraction, 0.01, 0.8)
+        _between("test-fraction", self.test_fraction, 0.01, 0.8)
+        _between("val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.02, 0.9)
+        _between("seed", self.seed, 0, 2**31 - 1)
+        _between("epochs", self.epochs, 1, 10_000)
+        _between("batch-size", self.batch_size, 2, 4096)
+        _between("learning-rate", self.learning_rate, 1e-8, 10)
+        _between("head-rate", self.head_rate, 0.01, 1000)
+        _between("stage-decay", self.stage_decay, 0.01, 1)
+        _between("weight-decay", self.weight_decay, 0, 1)
+        _between("warmup", self.warmup, 0, 0.9)
+        _between("label-smoothing", self.label_smoothing, 0, 0.5)
+        _between("freeze", self.freeze, 0, 100)
+        _between("patience", self.patience, 0, 10_000)
+        if self.weights == "none" and self.freeze:
+            raise SettingsError(
+                f"--freeze {self.freeze} keeps pretrained layers, but --weights none has none; drop one."
+            )
+        if self.device not in ("auto", "cpu") and not re.fullmatch(r"cuda(:\d+)?", self.device):
+            raise SettingsError(f"--device {self.device} is not known; it is auto, cpu, cuda or cuda:N.")
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {
+        "epochs": 10,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "head_rate": 1.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "augment": "none",
+        "select": "val_accuracy",
+        "val_fraction": 0.1,
+        "test_fraction": 0.1,
+    },
+}
+"""What each recipe sets; every other field keeps its default, and a flag overrides either.
+
+`paper` is Zhang 2024 (doi 10.54254/2755-2721/88/20241699): Adam, cross-entropy, 10 epochs, 80 / 10 / 10. The
+paper names no learning rate and no batch size; these were chosen on its validation part.
+"""
+
+
+def recipe_settings(recipe: str, **given: Any) -> TrainSettings:
+    """The settings of a recipe, overridden by what was given.
+
+    >>> recipe_settings("paper", epochs=3).optimizer, recipe_settings("paper", epochs=3).epochs
+    ('adam', 3)
+    """
+    _one_of("recipe", recipe, tuple(RECIPES))
+    settings: TrainSettings = from_dict(TrainSettings, {**RECIPES[recipe], **given})
+    return settings
 
 
 def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:

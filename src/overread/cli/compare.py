@@ -1,0 +1,46 @@
+"""`overread compare`: several networks on the same images and the same split, side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from overread.cli.train import add_settings, add_workers, make_job, new_folder
+from overread.errors import SettingsError
+from overread.settings import RECIPES
+
+EXAMPLE = "overread compare scans/ --backbones resnet18,resnet50,alexnet,vgg16 --out runs/networks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags: those of train, with several networks for one."""
+    parser.add_argument("source", type=Path, metavar="DATA", help="images, as for overread train")
+    parser.add_argument("--backbones", required=True, metavar="A,B,...", help="networks to compare")
+    parser.add_argument("--out", type=Path, help="the folder to write; each network gets a folder in it")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
+    )
+    add_workers(parser)
+    add_settings(parser, omit=("backbone",))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train each network, and print a table of them."""
+    names = [name.strip() for name in args.backbones.split(",") if name.strip()]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise SettingsError(
+            f"--backbones {args.backbones} must name two networks or more, each once, with commas between."
+        )
+    job = make_job(args, out=args.out or new_folder(args.source))
+    from overread.cli.console import ConsoleWatcher
+    from overread.cli.outcome import print_several
+    from overread.model.backbones import describe
+    from overread.run import many
+
+    for name in names:
+        describe(name)  # an unknown name ends the command before the first network has trained
+    with ConsoleWatcher() as watch:
+        outcomes = many.run_all(many.by_backbone(job, names), out=job.out, watch=watch)
+        print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=False)
+    return 0

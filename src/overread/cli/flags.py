@@ -1,0 +1,55 @@
+"""Command-line flags made from the fields of a settings dataclass, so that neither drifts from the other."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from typing import Any
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, kind: type[Any], *, title: str, omit: tuple[str, ...] = ()
+) -> None:
+    """Add a flag for each field of `kind`; a flag that is not given stays out of `given_flags`."""
+    group = parser.add_argument_group(title)
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if field.name in omit:
+            continue
+        name = "--" + field.name.replace("_", "-")
+        sentence = str(field.metadata["help"]).replace("%", "%%")
+        accepted = _plain_type(hints[field.name])
+        if accepted is bool:
+            group.add_argument(
+                name, action=argparse.BooleanOptionalAction, default=None, dest=field.name, help=sentence
+            )
+            continue
+        default = "" if field.default in (None, "") else f" (default: {field.default})"
+        group.add_argument(
+            name,
+            type=accepted,
+            default=None,
+            dest=field.name,
+            choices=field.metadata.get("choices"),
+            metavar=None if "choices" in field.metadata else accepted.__name__.upper().replace("STR", "TEXT"),
+            help=sentence + default,
+        )
+
+
+def given_flags(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
+    """The values of the flags that were on the command line, by field."""
+    names = (field.name for field in dataclasses.fields(kind))
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+
+
+def _plain_type(hint: Any) -> type[Any]:
+    """`int` of `int | None`, and so on.
+
+    >>> _plain_type(str | None)
+    <class 'str'>
+    """
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return typing.cast(type[Any], hint)

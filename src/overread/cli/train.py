@@ -1,0 +1,138 @@
+"""`overread train`: from a list of images to a tested classifier in a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overread.cli.flags import add_flags, given_flags
+from overread.data.cohort import CohortSettings
+from overread.errors import SettingsError
+from overread.settings import RECIPES, ImageSettings, TrainSettings, from_dict, recipe_settings
+
+if TYPE_CHECKING:
+    from overread.run.job import Job
+
+EXAMPLE = "overread train scans/ --out runs/first        (scans/aneurysm/..., scans/tumor/..., ...)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags: what a person asks for first, then the settings, field by field."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=Path,
+        metavar="DATA",
+        help="a folder with a sub-folder a class, a CSV (path, label[, patient, series, site, split]), "
+        "a MONAI datalist, a MedMNIST NPZ, or a DICOM tree with --labels",
+    )
+    parser.add_argument("--out", type=Path, help="the model folder to write (default: runs/NAME-1, -2, ...)")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed"
+    )
+    parser.add_argument(
+        "--finish", action="store_true", help="with --resume: train no further, test the best epoch so far"
+    )
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="train N seeds and report the spread"
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
+    )
+    add_workers(parser)
+    add_settings(parser)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Declare the number of processes that decode images."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes that decode images (default: one a core)",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser, omit: tuple[str, ...] = ()) -> None:
+    """Declare a flag for each setting of the training, the images and the list."""
+    add_flags(parser, TrainSettings, title="training", omit=omit)
+    add_flags(parser, ImageSettings, title="images")
+    add_flags(parser, CohortSettings, title="list of images")
+
+
+def make_job(args: argparse.Namespace, *, out: Path) -> Job:
+    """The job that the flags ask for."""
+    from overread.run.job import Job
+
+    return Job(
+        source=args.source,
+        out=out,
+        train=recipe_settings(args.recipe, **given_flags(args, TrainSettings)),
+        image=from_dict(ImageSettings, given_flags(args, ImageSettings)),
+        cohort=from_dict(CohortSettings, given_flags(args, CohortSettings)),
+        skip_bad=args.skip_bad,
+        workers=n_workers(args),
+    )
+
+
+def n_workers(args: argparse.Namespace) -> int:
+    """How many processes decode images: as asked, else one a core."""
+    return args.workers if args.workers is not None else os.cpu_count() or 1
+
+
+def new_folder(source: Path) -> Path:
+    """The first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
+    name = source.absolute().stem or "run"
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, or go on training, and print what came of it."""
+    _check(args)
+    if args.resume is None:
+        job = make_job(args, out=args.out or new_folder(args.source))  # settings die before torch is loaded
+    from overread.cli.console import ConsoleWatcher
+    from overread.cli.outcome import print_outcome, print_several, told_how_to_go_on
+    from overread.run import many
+    from overread.run.train import resume, train
+
+    with ConsoleWatcher() as watch:
+        if args.resume is not None:
+            with told_how_to_go_on(args.resume):
+                outcome = resume(args.resume, watch=watch, workers=n_workers(args), finish=args.finish)
+        elif args.seeds > 1:
+            outcomes = many.run_all(many.by_seed(job, args.seeds), out=job.out, watch=watch)
+            print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=True)
+            return 0
+        else:
+            with told_how_to_go_on(job.out):
+                outcome = train(job, watch=watch)
+        print_outcome(outcome, console=watch.console)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if (args.source is None) == (args.resume is None):
+        raise SettingsError(
+            "Give the images to train on, or --resume RUN to go on with a run; one of the two."
+        )
+    if args.resume is not None:
+        given = [*given_flags(args, TrainSettings), *given_flags(args, ImageSettings)]
+        given += given_flags(args, CohortSettings)
+        if given or args.out or args.seeds != 1 or args.recipe != "default":
+            flag = given[0].replace("_", "-") if given else "out, --seeds or --recipe"
+            raise SettingsError(
+                f"--resume goes on with the run's own settings, so --{flag} cannot be given. Leave it out, "
+                "or start a new run."
+            )
+    elif args.finish:
+        raise SettingsError("--finish ends a run early, so it needs --resume RUN.")
+    if args.seeds < 1:
+        raise SettingsError(f"--seeds {args.seeds} is out of range; it is 1 or more.")

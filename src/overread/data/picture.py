@@ -1,0 +1,121 @@
+"""PNG, JPEG and TIFF through Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from overread.data.pixels import Header, Image, check_size, check_values, cut_short
+from overread.errors import ImageError
+
+_ORIENTATION = 0x0112
+_TRANSPOSED = (5, 6, 7, 8)
+_TIFF_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
+_RAW_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_header(path: Path) -> Header:
+    """Read size, pages and kind of pixels, without decoding them."""
+    with _open(path) as picture:
+        return _header(path.name, picture)
+
+
+def open_file(path: Path) -> PictureFile:
+    """Open a picture; each page of a TIFF is a frame."""
+    return PictureFile(path)
+
+
+class PictureFile:
+    """A picture file. Each frame opens it anew, because orientation and closing are by page."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.header = read_header(path)
+
+    def frame(self, index: int) -> Image:
+        """Decode one page, upright as EXIF asks, with alpha laid on black."""
+        with _open(self._path) as picture:
+            if index:
+                picture.seek(index)
+            check_size(self._path.name, picture.height, picture.width)
+            inverted = picture.mode in _RAW_MODES and _white_is_zero(picture)
+            _load(picture, self._path)
+            upright = ImageOps.exif_transpose(picture)
+            raw = upright.mode in _RAW_MODES
+            pixels = np.array(upright, dtype=np.float32) if raw else np.array(_on_black(upright))
+        check_values(self._path.name, pixels, index)
+        return Image(
+            pixels=pixels,
+            scale="raw" if raw else "display",
+            window=None,
+            header=self.header,
+            frame=index,
+            inverted=inverted,
+        )
+
+
+def _open(path: Path) -> Pillow.Image:
+    try:
+        return Pillow.open(path, formats=("PNG", "JPEG", "TIFF"))
+    except Pillow.DecompressionBombError as error:
+        raise ImageError(
+            f"{path.name} is refused as a decompression bomb: {error}. Cut or shrink it first.", kind="bomb"
+        ) from None
+    except UnidentifiedImageError:
+        raise cut_short(path.name, "it begins as a picture and its header cannot be read") from None
+
+
+def _load(picture: Pillow.Image, path: Path) -> None:
+    """Decode the page; failures of a file that lacks its end are told from other damage."""
+    try:
+        picture.load()
+    except Exception as error:
+        if picture.format in ("PNG", "JPEG", "MPO") and not _has_end(path):
+            raise cut_short(path.name, "its end mark is not there") from error
+        raise
+
+
+def _has_end(path: Path) -> bool:
+    """True if PNG's IEND or JPEG's end-of-image mark is in the last bytes."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64))
+        tail = file.read()
+    return b"IEND" in tail or b"\xff\xd9" in tail
+
+
+def _header(name: str, picture: Pillow.Image) -> Header:
+    rows, columns = picture.height, picture.width
+    # Pillow turns TIFF by itself, its size included
+    if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION) in _TRANSPOSED:
+        rows, columns = columns, rows
+    check_size(name, rows, columns)
+    formats = {"PNG": "png", "TIFF": "tiff"}
+    is_tiff = picture.format == "TIFF"
+    return Header(
+        format=formats.get(str(picture.format), "jpeg"),
+        n_frames=int(getattr(picture, "n_frames", 1)) if is_tiff else 1,
+        rows=rows,
+        columns=columns,
+        scale="raw" if picture.mode in _RAW_MODES else "display",
+        tags={"photometric": picture.mode},
+    )
+
+
+def _white_is_zero(picture: Pillow.Image) -> bool:
+    """True for a TIFF whose zero is white; Pillow turns such pages over by itself only in 1 and 8 bits."""
+    tags = getattr(picture, "tag_v2", {})
+    return picture.mode != "F" and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _on_black(picture: Pillow.Image) -> Pillow.Image:
+    """The picture in 8 bits, grey (L) or colour (RGB); what is transparent becomes black."""
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.has_transparency_data:
+        clear = picture.convert("RGBA")
+        black = Pillow.new("RGBA", clear.size, (0, 0, 0, 255))
+        picture = Pillow.alpha_composite(black, clear)
+    return picture.convert("L" if grey else "RGB")

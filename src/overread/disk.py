@@ -1,0 +1,100 @@
+"""Write a file whole or not at all: a temporary name in the same folder, then a rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from overread.errors import RunError
+
+_PREFIX = ".part-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write `content` to `path`: a reader sees the old file or the new one, never a part.
+
+    Text is written as UTF-8 with its line ends as they are. Missing folders are made. RunError where the disk is full or the folder may not be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Lend a temporary path in the folder of `path`, and put what was written there in its place.
+
+    The temporary name keeps the ending of `path`, so a writer that goes by it is not misled. The rename
+    comes only after a clean end and a flush to the disk; on a failure `path` is as it was before, and the
+    temporary file is gone. RunError as for `write_atomically`; other exceptions pass through.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if (failure := _explain(error, path, temporary)) is not None:
+            raise failure from error
+        raise
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the temporary files that a killed process left in `folder` (not in its sub-folders)."""
+    for leftover in Path(folder).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut; Windows has no handle on a folder."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explain(error: BaseException, path: Path, temporary: Path) -> RunError | None:
+    """The RunError that tells of a failed write; None for an error that is not one."""
+    # safetensors, torch and onnx raise their own kinds of error with the system's words in them.
+    full = "No space left" in str(error) and isinstance(error, Exception)
+    if full or (isinstance(error, OSError) and error.errno in _FULL):
+        return RunError(
+            f"The disk is full: {path} could not be written ({_free(path)} free). "
+            "What was there before is unharmed. Free some space, then run the same again."
+        )
+    ours = {str(path), str(temporary), str(path.parent), "None"}
+    if not isinstance(error, OSError) or str(error.filename) not in ours:
+        return None
+    if error.errno in _FORBIDDEN:
+        return RunError(
+            f"{path} may not be written: {error.strerror}. Choose another folder, or change its permissions."
+        )
+    return RunError(f"{path} could not be written: {error.strerror or error}. Choose another folder.")
+
+
+def _free(path: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB"
+    except OSError:
+        return "unknown space"

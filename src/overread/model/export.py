@@ -1,0 +1,99 @@
+"""A network as one ONNX file, checked against the network that it was made from."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from overread.disk import replacing
+from overread.errors import ModelError
+from overread.model.maps import ThreeOutputs
+
+OUTPUTS = ("logits", "features", "class_maps")
+TOLERANCE = 1e-4
+"""Largest difference in probability between ONNX and torch that an export may have."""
+
+OPSET = 17
+LIMIT_BYTES = 2_000_000_000
+"""One ONNX file cannot be larger: protocol buffers end at 2 GiB."""
+
+
+def export_onnx(network: nn.Module, path: str | Path, *, size_px: int) -> None:
+    """Write a network to one ONNX file, weights included, and check that it computes the same.
+
+    Input `image`: (n, 3, size_px, size_px) float32, normalised, any n. Outputs: `logits` (n, k), `features`
+    (n, d), `class_maps` (n, k, h, w); see `ThreeOutputs`. ModelError where the network cannot be exported, or
+    its probabilities differ from torch's by more than 1e-4; then nothing is written.
+    """
+    path = Path(path)
+    n_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    if n_bytes > LIMIT_BYTES:
+        raise ModelError(f"The network takes {n_bytes / 1e9:.1f} GB; one ONNX file holds 2 GB. Choose a smaller one.")
+    kept = copy.deepcopy(network).cpu().eval()
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.randn(3, 3, size_px, size_px, generator=generator)
+    with replacing(path) as temporary:
+        _write(ThreeOutputs(kept, size_px=size_px).eval(), temporary, batch[:2])
+        difference = check_parity(kept, temporary, batch)
+        if difference > TOLERANCE:
+            raise ModelError(
+                f"{path.name} gives probabilities that differ from torch's by {difference:.2g} (at most "
+                f"{TOLERANCE:g} is allowed), so it was not kept. Choose another --backbone, and report this one."
+            )
+
+
+def check_parity(network: nn.Module, path: str | Path, batch: Tensor) -> float:
+    """Return the largest absolute difference in probability between onnxruntime and torch over a batch.
+
+    batch: (n, 3, h, w) float32, normalised. The network is in evaluation mode while it runs.
+    """
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        ours = network(batch.to(device)).double().softmax(dim=1).cpu().numpy()
+    network.train(was_training)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    logits: NDArray[np.float32] = session.run(["logits"], {"image": batch.cpu().numpy()})[0]
+    theirs = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+    return float(np.abs(ours - theirs).max())
+
+
+def _write(network: ThreeOutputs, path: Path, batch: Tensor) -> None:
+    """Trace the network with torch's exporter that needs no other package.
+
+    The newer one (`dynamo=True`) needs onnxscript and takes many times as long for the same file.
+    """
+    chosen: dict[str, Any] = {}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        chosen["dynamo"] = False
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
+        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
+        # The sides of the image are fixed on purpose, and the parity check sees whatever went wrong with it.
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        try:
+            torch.onnx.export(
+                network,
+                (batch,),
+                str(path),
+                input_names=["image"],
+                output_names=list(OUTPUTS),
+                dynamic_axes={name: {0: "n"} for name in ("image", *OUTPUTS)},
+                opset_version=OPSET,
+                **chosen,
+            )
+        except (RuntimeError, torch.onnx.OnnxExporterError, TypeError) as error:
+            raise ModelError(
+                f"{type(network.network).__name__} cannot be written as ONNX "
+                f"({str(error).strip().splitlines()[0]}). Choose another --backbone."
+            ) from error

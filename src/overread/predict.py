@@ -1,0 +1,117 @@
+"""The predictor: an image in, probabilities out. onnxruntime, no torch: this is what a hospital runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.data.image import Image, prepare, read_frames
+from overread.errors import ImageError, ModelError
+from overread.model import bundle
+
+BATCH = 16
+"""images in one pass: enough to keep two cores busy, small enough for any memory"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the model says of one image, or why it says nothing."""
+
+    path: str
+    frame: int
+    label: str | None
+    """the likeliest class; None where the file could not be used"""
+    probabilities: dict[str, float]
+    """by class, in the model's order, summing to 1; empty where the file could not be used"""
+    problem: str | None = None
+
+
+class Predictor:
+    """A model folder, opened for prediction.
+
+    The folder's hashes are checked first. Predictions repeat the image settings that the model was trained with.
+    Raises ModelError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.card = bundle.load_card(self.folder, verify=(bundle.NETWORK,))
+        self._session = _open_session(self.folder / bundle.NETWORK)
+        self._input = self._session.get_inputs()[0].name
+        self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)
+        self._std = np.asarray(self.card.std, np.float32).reshape(1, 3, 1, 1)
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Probabilities (n, k) of prepared images (n, size, size, 3) uint8."""
+        inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
+        (logits,) = self._session.run(["logits"], {self._input: np.ascontiguousarray(inputs)})
+        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+        return result
+
+    def predict_image(self, image: Image) -> dict[str, float]:
+        """Probability of each class for one image."""
+        row = self.probabilities(prepare(image, self.card.image)[None])[0]
+        return dict(zip(self.card.classes, row.tolist(), strict=True))
+
+    def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
+        """Predict every frame of every file, in order. A file that cannot be used yields its problem."""
+        waiting: list[tuple[str, int, NDArray[np.uint8]]] = []
+        for path in paths:
+            try:
+                for image in read_frames(path):
+                    waiting.append((str(path), image.frame, prepare(image, self.card.image)))
+                    if len(waiting) == BATCH:
+                        yield from self._drain(waiting)
+            except ImageError as fault:
+                yield from self._drain(waiting)
+                yield Prediction(path=str(path), frame=0, label=None, probabilities={}, problem=str(fault))
+        yield from self._drain(waiting)
+
+    def _drain(self, waiting: list[tuple[str, int, NDArray[np.uint8]]]) -> Iterator[Prediction]:
+        if not waiting:
+            return
+        found = self.probabilities(np.stack([pixels for _, _, pixels in waiting]))
+        for (path, frame, _), row in zip(waiting, found, strict=True):
+            yield Prediction(
+                path=path,
+                frame=frame,
+                label=self.card.classes[int(row.argmax())],
+                probabilities=dict(zip(self.card.classes, row.tolist(), strict=True)),
+            )
+        waiting.clear()
+
+
+def image_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Files as they are, and every file below each folder, sorted; hidden files are left out.
+
+    Raises ImageError for a path that does not exist.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = (p for p in path.rglob("*") if p.is_file())
+            found += sorted(
+                p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)
+            )
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ImageError(f"{path} does not exist. Give a file, or a folder of files.", kind="missing")
+    return found
+
+
+def _open_session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: warnings are the exporter's business
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as fault:  # onnxruntime's own exceptions share no public root
+        raise ModelError(f"{path} cannot be loaded by onnxruntime: {fault}") from fault

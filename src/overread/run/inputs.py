@@ -1,0 +1,181 @@
+"""From the source to prepared images and a split: everything that is settled before training starts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.data.alike import alike_groups
+from overread.data.cache import build_cache
+from overread.data.cohort import Cohort, Problem, patient_hash, read_cohort
+from overread.data.image import resolve_window
+from overread.data.split import Split, check_patients, split_cohort
+from overread.disk import write_atomically
+from overread.errors import BadInputsError
+from overread.run.job import CACHE, PROBLEMS, Job
+from overread.settings import ImageSettings
+from overread.train.batches import Part
+from overread.train.watch import Watcher
+
+PARTS = ("train", "val", "test")
+SKIPPED = "skipped.csv"
+HARMLESS = {"unlisted"}
+"""problems that are worth a line in the list, and that stop nothing"""
+SHOWN = 12
+HASHED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """A cohort without its bad images, every image prepared, and the part that each belongs to."""
+
+    cohort: Cohort
+    pixels: NDArray[np.uint8]
+    """(m, size, size, 3), memory-mapped, m >= n: every image of the list"""
+    places: NDArray[np.int64]
+    """(n,), where each row of the cohort stands in `pixels`"""
+    split: Split
+    image: ImageSettings
+    """with the window resolved: what a prediction must repeat"""
+    sha256: str
+    """of every prepared pixel, label and part: two runs with the same one saw the same data"""
+
+    def part(self, name: str) -> Part:
+        """One part, as training and scoring take it."""
+        rows = self.split.indices(name)
+        return Part(pixels=self.pixels, indices=self.places[rows], labels=self.cohort.labels()[rows])
+
+    def patients(self, name: str) -> list[str | None]:
+        """The patient of each image of a part, in its order."""
+        patients = self.cohort.patients()
+        return [patients[row] for row in self.split.indices(name)]
+
+
+def gather(job: Job, watch: Watcher) -> Inputs:
+    """Read the list, check the patients, decode every image once, and divide the cohort.
+
+    Raises SplitError from the headers alone, before any image is decoded, where the patients do not allow the
+    split; BadInputsError where any input is bad and `skip_bad` is not set, after all of them have been looked at.
+    """
+    watch.say(f"Reading {job.source.name}")
+    listed = read_cohort(job.source, job.cohort)
+    check_patients(listed, job.train.split)
+    image = resolve_window(job.image, listed.tags())
+    cache = build_cache(
+        listed,
+        image,
+        folder=job.cache or job.out / CACHE,
+        workers=job.workers,
+        progress=lambda done, total: watch.step("reading images", done, total),
+    )
+    _settle_problems((*listed.problems, *cache.problems), job, watch)
+    places = np.asarray(cache.good, dtype=np.int64)
+    cohort = listed.subset(places)
+    split = split_cohort(
+        cohort,
+        by=job.train.split,
+        fractions=(
+            1 - job.train.val_fraction - job.train.test_fraction,
+            job.train.val_fraction,
+            job.train.test_fraction,
+        ),
+        seed=job.train.seed,
+        groups=alike_groups(cache.fingerprints[places]),
+    )
+    write_split(job.out / "split.csv", cohort, split)
+    return Inputs(
+        cohort=cohort,
+        pixels=cache.pixels,
+        places=places,
+        split=split,
+        image=image,
+        sha256=_hash_inputs(cohort, cache.pixels, places, split),
+    )
+
+
+def describe(inputs: Inputs) -> str:
+    """One sentence of what goes into training: images, patients and classes, by part."""
+    patients = inputs.cohort.patients()
+    words = []
+    for part in PARTS:
+        rows = inputs.split.indices(part)
+        known = {patients[row] for row in rows} - {None}
+        words.append(f"{part} {len(rows)}" + (f" of {len(known)} patients" if known else ""))
+    classes = ", ".join(f"{name} {count}" for name, count in class_counts(inputs.cohort).items())
+    return f"{len(inputs.cohort.rows)} images ({classes}): {', '.join(words)}; split by {inputs.split.unit}."
+
+
+def class_counts(cohort: Cohort) -> dict[str, int]:
+    """How many images each class has."""
+    counts = np.bincount(cohort.labels(), minlength=len(cohort.classes))
+    return dict(zip(cohort.classes, counts.tolist(), strict=True))
+
+
+def write_split(path: Path, cohort: Cohort, split: Split) -> None:
+    """Write `split.csv`: every image, its class, its patient as a hash, and its part."""
+    rows = [
+        (row.path, row.frame, row.label, patient_hash(row.patient) if row.patient else "", part)
+        for row, part in zip(cohort.rows, split.parts, strict=True)
+    ]
+    write_csv(path, ("path", "frame", "label", "patient", "split"), rows)
+
+
+def _settle_problems(problems: Sequence[Problem], job: Job, watch: Watcher) -> None:
+    """Stop at bad inputs, or with `skip_bad` write them down and go on."""
+    stopping = [problem for problem in problems if problem.kind not in HARMLESS]
+    if stopping and not job.skip_bad:
+        _write_problems(job.out / PROBLEMS, problems)
+        raise BadInputsError(_list_in_words(stopping, job.out / PROBLEMS))
+    (job.out / PROBLEMS).unlink(missing_ok=True)
+    if problems:
+        _write_problems(job.out / SKIPPED, problems)
+        watch.say(f"Left out: {_kinds_in_words(problems)}; each is in {job.out / SKIPPED}.")
+
+
+def _list_in_words(problems: Sequence[Problem], listed_in: Path) -> str:
+    lines = [f"  {problem.path}: {problem.message}" for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"  ... and {len(problems) - SHOWN} more")
+    return "\n".join(
+        [
+            f"{_kinds_in_words(problems)}. Nothing was trained.",
+            *lines,
+            f"All are in {listed_in}. Mend them, or leave them out with --skip-bad.",
+        ]
+    )
+
+
+def _kinds_in_words(problems: Sequence[Problem]) -> str:
+    kinds = Counter(problem.kind for problem in problems)
+    count = f"{len(problems)} input{'s' if len(problems) > 1 else ''} that cannot be used"
+    return f"{count} ({', '.join(f'{kind} {n}' for kind, n in sorted(kinds.items()))})"
+
+
+def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
+    write_csv(path, ("path", "kind", "why"), [(p.path, p.kind, p.message) for p in problems])
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a table with a line of column names."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def _hash_inputs(cohort: Cohort, pixels: NDArray[np.uint8], places: NDArray[np.int64], split: Split) -> str:
+    digest = hashlib.sha256()
+    for row, part in zip(cohort.rows, split.parts, strict=True):
+        digest.update(f"{row.path}\0{row.frame}\0{row.label}\0{part}\n".encode())
+    for start in range(0, len(places), HASHED_AT_ONCE):
+        digest.update(np.ascontiguousarray(pixels[places[start : start + HASHED_AT_ONCE]]).tobytes())
+    return digest.hexdigest()

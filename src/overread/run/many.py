@@ -1,0 +1,77 @@
+"""Several runs on the same images: one a seed, or one a network. The images are decoded once for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from overread.errors import RunError
+from overread.model import bundle
+from overread.run.inputs import write_csv
+from overread.run.job import CACHE, RECORD, Job, read_record
+from overread.run.outputs import Outcome, read_outcome
+from overread.run.train import resume, train
+from overread.train.watch import Silent, Watcher
+
+TABLE = "runs.csv"
+
+
+def by_seed(job: Job, n_seeds: int) -> dict[str, Job]:
+    """The same job with n seeds from its own seed on; each has a split, a new layer and an order of its own."""
+    first = job.train.seed
+    return {
+        f"seed-{seed}": dataclasses.replace(job, train=dataclasses.replace(job.train, seed=seed))
+        for seed in range(first, first + n_seeds)
+    }
+
+
+def by_backbone(job: Job, backbones: Sequence[str]) -> dict[str, Job]:
+    """The same job with several networks, on one split."""
+    return {
+        name: dataclasses.replace(job, train=dataclasses.replace(job.train, backbone=name))
+        for name in backbones
+    }
+
+
+def run_all(jobs: dict[str, Job], *, out: Path, watch: Watcher | None = None) -> dict[str, Outcome]:
+    """Run every job in a folder of its own below `out`, and write `runs.csv`: a row a run, a column a figure.
+
+    The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left.
+    """
+    watch = watch or Silent()
+    outcomes: dict[str, Outcome] = {}
+    for number, (name, job) in enumerate(jobs.items(), start=1):
+        watch.say(f"Run {number} of {len(jobs)}: {name}")
+        outcomes[name] = _run_one(dataclasses.replace(job, out=out / name, cache=out / CACHE), watch)
+    shutil.rmtree(out / CACHE, ignore_errors=True)
+    columns, rows = as_table(outcomes)
+    write_csv(out / TABLE, columns, rows)
+    return outcomes
+
+
+def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]]]:
+    """Column names, and a row a run: its best epoch and validation accuracy, then every test figure."""
+    first = next(iter(outcomes.values()))
+    columns = ["run", "backbone", "best_epoch", "val_accuracy", *first.figures()]
+    rows: list[list[object]] = [
+        [name, o.card.backbone, o.card.best_epoch, o.best_val_accuracy, *o.figures().values()]
+        for name, o in outcomes.items()
+    ]
+    return columns, rows
+
+
+def _run_one(job: Job, watch: Watcher) -> Outcome:
+    if not (job.out / RECORD).exists():
+        return train(job, watch=watch)
+    earlier, _ = read_record(job.out)
+    for field in ("train", "image", "cohort", "skip_bad"):
+        if getattr(earlier, field) != getattr(job, field):
+            raise RunError(
+                f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out."
+            )
+    if (job.out / bundle.CARD).exists():
+        watch.say(f"{job.out} has ended already; kept.")
+        return read_outcome(job.out)
+    return resume(job.out, watch=watch, workers=job.workers, cache=job.cache)

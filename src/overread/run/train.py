@@ -1,0 +1,126 @@
+"""Train: the stages of a run in their order, from nothing or from where a killed run stood."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from overread.disk import remove_leftovers
+from overread.errors import RunError
+from overread.model import bundle
+from overread.model.backbones import create
+from overread.model.weights import Choice, choose_backbone, load_weights
+from overread.run.inputs import Inputs, describe, gather
+from overread.run.job import CACHE, Job, check_free, claimed, read_record, write_record
+from overread.run.outputs import Outcome, finish_run, read_outcome
+from overread.train.batches import Normaliser
+from overread.train.history import History
+from overread.train.loop import Trainer
+from overread.train.watch import Silent, Watcher
+
+
+def train(job: Job, *, watch: Watcher | None = None) -> Outcome:
+    """Train from the beginning, and write the model folder `job.out`.
+
+    Raises RunError where the folder is taken or the disk is full, SplitError and BadInputsError before training,
+    WeightsError where pretrained weights were asked for and are not to be had. Ctrl-C leaves a run that `resume`
+    goes on with.
+    """
+    check_free(job.out)
+    with claimed(job.out):
+        return _run(job, watch or Silent(), before=None)
+
+
+def resume(
+    folder: Path,
+    *,
+    watch: Watcher | None = None,
+    workers: int = 0,
+    cache: Path | None = None,
+    finish: bool = False,
+) -> Outcome:
+    """Go on with a run that was stopped or killed; the end is the same as if it had not been.
+
+    `finish` trains no further, and tests the best epoch so far.
+    """
+    job, before = read_record(folder)
+    with claimed(folder):
+        remove_leftovers(folder)
+        if (folder / bundle.CARD).exists():
+            _clean(folder)
+            (watch or Silent()).say(f"{folder} has ended already; there is nothing to go on with.")
+            return read_outcome(folder)
+        job = dataclasses.replace(job, workers=workers, cache=cache)
+        return _run(job, watch or Silent(), before=before, finish=finish)
+
+
+def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool = False) -> Outcome:
+    if before is None:
+        write_record(job)  # from here on a killed run can be resumed
+    inputs = gather(job, watch)
+    watch.say(describe(inputs))
+    watch.mark(inputs.split.marks)
+    choice = choose_backbone(job.train.backbone, job.train.weights)
+    watch.say(choice.why)
+    found = {
+        "backbone": choice.backbone,
+        "weights": choice.weights.source,
+        "weights_sha256": choice.weights.sha256,
+        "data_sha256": inputs.sha256,
+        "window": inputs.image.window,
+        "marks": list(inputs.split.marks),
+    }
+    _check_same(before or {}, found, job.out)
+    write_record(job, **found)
+    network, history = _fit(job, inputs, choice, watch, finish=finish)
+    outcome = finish_run(
+        job, inputs=inputs, network=network, weights=choice.weights, history=history, watch=watch
+    )
+    _clean(job.out)
+    return outcome
+
+
+def _fit(
+    job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool
+) -> tuple[nn.Module, History]:
+    """Train, and return the network with the weights of its best epoch, and the history."""
+    network = create(choice.backbone, len(inputs.cohort.classes), seed=job.train.seed)
+    load_weights(network, choice.weights)
+    trainer = Trainer(
+        network,
+        train=inputs.part("train"),
+        val=inputs.part("val"),
+        n_classes=len(inputs.cohort.classes),
+        settings=job.train,
+        normalise=Normaliser(choice.weights.mean, choice.weights.std),
+        folder=job.out,
+        watch=watch,
+    )
+    history = trainer.fit(go_on=not finish)
+    if not len(history):
+        raise RunError(
+            f"No epoch of {job.out} has ended yet, so there is nothing to test. Leave out --finish."
+        )
+    best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(job.out).items()}
+    network.load_state_dict(best)
+    return network, history
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with other images or other pretrained weights than the run began with."""
+    for key, what in (
+        ("data_sha256", "The images, their labels or the split"),
+        ("weights_sha256", "The pretrained weights"),
+    ):
+        if key in before and before[key] != now[key]:
+            raise RunError(f"{what} have changed since {folder} began. Restore them, or start a new run.")
+
+
+def _clean(folder: Path) -> None:
+    bundle.drop_resume(folder)
+    shutil.rmtree(folder / CACHE, ignore_errors=True)

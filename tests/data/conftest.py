@@ -1,0 +1,78 @@
+"""Small DICOM files made to measure, for the tests of everything that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+MakeDicom = Callable[..., Path]
+
+
+def ct_slice(rows: int = 32, columns: int = 48) -> NDArray[np.int16]:
+    """A disc of 40 HU in air of -1000 HU, with a ramp in it, as (rows, columns) int16."""
+    y, x = np.mgrid[:rows, :columns]
+    inside = (y - rows / 2) ** 2 + (x - columns / 2) ** 2 < (rows / 2.5) ** 2
+    return np.where(inside, 40 + x - columns // 2, -1000).astype(np.int16)
+
+
+def dataset(stored: NDArray[Any], **attributes: Any) -> Dataset:
+    """A CT slice, or whatever the attributes make of it; `stored` is (rows, columns[, 3]) or has frames first."""
+    colour = stored.ndim >= 3 and stored.shape[-1] == 3
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds.Modality, ds.PatientID, ds.PatientName = "CT", "P1", "Doe^Jane"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    rows_at = stored.ndim - (3 if colour else 2)
+    ds.Rows, ds.Columns = stored.shape[rows_at : rows_at + 2]
+    if rows_at:
+        ds.NumberOfFrames = stored.shape[0]
+    ds.SamplesPerPixel = 3 if colour else 1
+    ds.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        ds.PlanarConfiguration = 0
+    elif stored.dtype.kind == "i":
+        ds.RescaleSlope, ds.RescaleIntercept = 1, 0
+    bits = 8 * stored.dtype.itemsize
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits, bits, bits - 1
+    ds.PixelRepresentation = int(stored.dtype.kind == "i")
+    ds.PixelData = stored.tobytes() + b"\x00" * (stored.nbytes % 2)
+    ds["PixelData"].VR = "OB" if bits == 8 else "OW"
+    for name, value in attributes.items():
+        setattr(ds, name, value)
+    return ds
+
+
+@pytest.fixture
+def make_dicom(tmp_path: Path) -> MakeDicom:
+    """`make_dicom(stored, name="a.dcm", edit=lambda ds: ..., **attributes)` writes a file and returns its path."""
+
+    def make(
+        stored: NDArray[Any] | None = None,
+        *,
+        name: str = "a.dcm",
+        edit: Callable[[Dataset], Any] | None = None,
+        **attributes: Any,
+    ) -> Path:
+        ds = dataset(ct_slice() if stored is None else stored, **attributes)
+        if edit is not None:
+            edit(ds)
+        ds.save_as(tmp_path / name, enforce_file_format=True)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def ct() -> NDArray[np.int16]:
+    return ct_slice()

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from overread import disk
+from overread.errors import RunError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_text_and_bytes_arrive_whole_and_leave_nothing_beside_them(tmp_path):
+    disk.write_atomically(tmp_path / "a.txt", "é\r\nb\n")
+    disk.write_atomically(tmp_path / "deep" / "er" / "b.bin", b"\x00\x01")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\r\nb\n"
+    assert (tmp_path / "deep/er/b.bin").read_bytes() == b"\x00\x01"
+    assert names(tmp_path) == ["a.txt", "deep"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_temporary(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), disk.replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        1 / 0  # noqa: B018
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["weights.safetensors"]
+
+
+def test_an_interrupt_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), disk.replacing(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_the_temporary_is_in_the_same_folder_and_keeps_the_ending(tmp_path):
+    with disk.replacing(tmp_path / "figure.svg") as temporary:
+        temporary.write_text("<svg/>")
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".svg"
+        assert not (tmp_path / "figure.svg").exists()
+    assert names(tmp_path) == ["figure.svg"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_in_plain_words(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(RunError, match=r"disk is full: .*a\.bin .* MB free"), disk.replacing(path):
+        Path("/dev/full").write_bytes(b"x" * 100_000)
+    assert path.read_bytes() == b"old"
+
+
+def test_a_full_disk_found_only_at_the_flush_is_told(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(disk.os, "fsync", full)
+    with pytest.raises(RunError, match="disk is full"):
+        disk.write_atomically(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == []
+
+
+def test_another_library_s_word_for_a_full_disk_is_understood(tmp_path):
+    with pytest.raises(RunError, match="disk is full"), disk.replacing(tmp_path / "a"):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+
+
+def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
+    def forbidden(self: Path, data: bytes) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", forbidden)  # a test that runs as root may write anywhere
+    with pytest.raises(RunError, match="may not be written"):
+        disk.write_atomically(tmp_path / "a.txt", "new")
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="could not be written"):
+        disk.write_atomically(tmp_path / "file" / "a.txt", "new")
+
+
+def test_an_unrelated_missing_file_is_not_blamed_on_the_target(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), disk.replacing(tmp_path / "a"):
+        (tmp_path / "elsewhere").read_text()
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".part-0a1b2c3d-model.json").write_text("half")
+    (tmp_path / ".gitignore").write_text("*")
+    (tmp_path / "model.json").write_text("{}")
+    disk.remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".gitignore", "model.json"]

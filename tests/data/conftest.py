@@ -24,7 +24,7 @@ def ct_slice(rows: int = 32, columns: int = 48) -> NDArray[np.int16]:
 
 
 def dataset(stored: NDArray[Any], **attributes: Any) -> Dataset:
-    """A CT slice, or whatever the attributes make of it; `stored` is (rows, columns[, 3]) or has frames first."""
+    """A CT slice, or what the attributes make of it; `stored`: ([frames,] rows, columns[, 3])."""
     colour = stored.ndim >= 3 and stored.shape[-1] == 3
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -55,7 +55,7 @@ def dataset(stored: NDArray[Any], **attributes: Any) -> Dataset:
 
 @pytest.fixture
 def make_dicom(tmp_path: Path) -> MakeDicom:
-    """`make_dicom(stored, name="a.dcm", edit=lambda ds: ..., **attributes)` writes a file and returns its path."""
+    """`make_dicom(stored, name="a.dcm", edit=change, **attributes)` writes a file and returns its path."""
 
     def make(
         stored: NDArray[Any] | None = None,

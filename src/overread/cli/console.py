@@ -87,7 +87,7 @@ class ConsoleWatcher:
             )
             self._task = self._bar.add_task(what, total=total, rate="")
             self._bar.start()
-        assert self._task is not None  # noqa: S101 - made with the bar
+        assert self._task is not None
         rate = done / max(time.monotonic() - self._began, 1e-6)
         self._bar.update(self._task, completed=done, rate=f"{rate:.0f} images/s")
 

@@ -6,7 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
+from overread.settings import recipe_settings
+
 EXAMPLE = "overread demo"
+PATIENTS = 120
+EPOCHS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,12 +18,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("overread-demo"), help="folder to write (default: overread-demo)"
     )
-    parser.add_argument("--patients", type=int, default=None, help="how many phantom patients (default: 120)")
+    parser.add_argument(
+        "--patients", type=int, default=PATIENTS, help=f"phantom patients (default: {PATIENTS})"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=EPOCHS, help=f"passes over the images (default: {EPOCHS})"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, help="fixes the phantoms and the training (default: 0)"
     )
+    parser.add_argument(
+        "--body", choices=("head", "chest"), default="head", help="what to scan (default: head)"
+    )
+    parser.add_argument("--weights", default="auto", help="pretrained weights, as for overread train")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make phantoms, train on them, and end with where to look and what to try next."""
-    raise NotImplementedError
+    from overread.data.phantom import PhantomSettings
+
+    phantoms, model = args.out / "phantoms", args.out / "model"
+    settings = PhantomSettings(body=args.body, patients=args.patients, seed=args.seed)
+    training = recipe_settings("default", epochs=args.epochs, seed=args.seed, weights=args.weights)
+    from overread.cli.console import ConsoleWatcher
+    from overread.cli.outcome import print_outcome, told_how_to_go_on
+    from overread.data.phantom import make_phantoms
+    from overread.run.job import Job, check_free
+    from overread.run.train import train
+
+    check_free(model)
+    workers = os.cpu_count() or 1
+    with ConsoleWatcher() as watch:
+        watch.say(
+            f"1. {settings.patients} phantom patients ({settings.body} CT as DICOM) in {phantoms / 'images'}"
+        )
+        make_phantoms(
+            phantoms,
+            settings,
+            workers=workers,
+            progress=lambda done, total: watch.step("phantom patients", done, total),
+        )
+        watch.say("2. Train on some of the patients, choose the best epoch on others, test on the rest")
+        with told_how_to_go_on(model):
+            job = Job(source=phantoms / "images", out=model, train=training, workers=workers)
+            outcome = train(job, watch=watch)
+        watch.say("3. The result")
+        image = sorted((phantoms / "images").rglob("*.dcm"))[0]
+        print_outcome(outcome, console=watch.console, image=image)
+    return 0

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SPREAD_FIGURES = ("accuracy", "balanced_accuracy", "auroc", "f1")
 
 
-def print_outcome(outcome: Outcome, *, console: Console) -> None:
-    """The test figures, the warnings that go with them, and one command to try next."""
+def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = None) -> None:
+    """The test figures, the warnings that go with them, and one command to try next (on `image`)."""
     score = outcome.score
     patients = "patients unknown" if score.n_patients is None else f"{score.n_patients} patients"
     table = Table(
@@ -38,7 +38,7 @@ def print_outcome(outcome: Outcome, *, console: Console) -> None:
         console.print(f"! {mark}", style="bold yellow", markup=False)
     folder = outcome.folder
     console.print(f"Model folder: {folder}    pictures: {folder / 'figures'}", markup=False)
-    console.print(f"Next: overread predict {folder} YOUR_IMAGE", markup=False)
+    console.print(f"Next: overread predict {folder} {image or 'YOUR_IMAGE'}", markup=False)
 
 
 def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Console, spread: bool) -> None:
@@ -47,8 +47,7 @@ def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Co
     names = [name for name in SPREAD_FIGURES if name in first.figures()]
     patients = "patients unknown" if first.score.n_patients is None else f"{first.score.n_patients} patients"
     table = Table(
-        title=f"Validation accuracy is the best epoch's; the rest is the test part ({first.score.n_images} images, {patients}), "
-        "with 95 % intervals",
+        title=f"Test part ({first.score.n_images} images, {patients}) with 95 % intervals; validation: the best epoch",
         title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False,
     )  # fmt: skip
     table.add_column("run")

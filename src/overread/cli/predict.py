@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict, and print as asked. Exit code 2 where any file could not be used; the others are printed all the same."""
+    """Predict, and print as asked. Exit code 2 where any file could not be used; the others are printed too."""
     from overread.predict import Predictor, image_files
 
     predictor = Predictor(args.model)

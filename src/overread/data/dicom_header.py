@@ -113,7 +113,9 @@ def _check_is_image(dataset: Dataset, path: Path) -> None:
     mask = sop_class in _SEGMENTATION or dataset.get("BitsAllocated") == 1
     if not mask and dataset.get("Rows") is not None and dataset.get("Columns") is not None:
         return
-    if mask or (sop_class and "Image Storage" not in sop_class.name):
+    # a class that is not in the dictionary may be cut off itself, unless elements well after it are there
+    known = sop_class.name != sop_class or "StudyInstanceUID" in dataset
+    if mask or (known and sop_class and "Image Storage" not in sop_class.name):
         found = "a mask" if mask else sop_class.name
         raise ImageError(
             f"{path.name} is DICOM and not an image: it holds {found}. Leave it out.", kind="not-an-image"

@@ -6,6 +6,7 @@ import logging
 import struct
 import threading
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class _Quiet:
 
 
 _quiet = _Quiet()
+_CUT_SHORT_ERRORS = (EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 _CUT_SHORT = ("truncated", "less than expected", "end of file", "end-of-file", "unexpected eof", "not enough")
 
 
@@ -69,9 +71,7 @@ def guarded(path: Path) -> Iterator[None]:
         raise ImageError(f"{path.name} is not there. Check the path.", kind="missing") from None
     except Exception as error:
         reason = _reason(error, path)
-        if isinstance(error, EOFError | struct.error | zlib.error) or any(
-            words in str(error).lower() for words in _CUT_SHORT
-        ):
+        if isinstance(error, _CUT_SHORT_ERRORS) or any(words in str(error).lower() for words in _CUT_SHORT):
             raise cut_short(path.name, reason) from error
         raise ImageError(
             f"{path.name} cannot be decoded ({reason}). Export it again, or leave it out.", kind="unreadable"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -47,7 +49,10 @@ class NpzFile:
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
-        self._archive = zipfile.ZipFile(path)
+        self._open = ExitStack()
+        # whoever drops the object need not close it
+        weakref.finalize(self, self._open.close)
+        self._archive = self._open.enter_context(zipfile.ZipFile(path))
         self._members = _members(path.name, self._archive)
         self._stream: tuple[str, IO[bytes]] | None = None
         self.header = _header(path.name, self._members)
@@ -67,7 +72,7 @@ class NpzFile:
 
     def _row(self, member: _Member, row: int) -> NDArray[Any]:
         if self._stream is None or self._stream[0] != member.name:
-            self._stream = (member.name, self._archive.open(member.name))
+            self._stream = (member.name, self._open.enter_context(self._archive.open(member.name)))
         stream = self._stream[1]
         stream.seek(member.offset + row * member.row_bytes)
         data = stream.read(member.row_bytes)

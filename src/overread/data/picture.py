@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image as Pillow
@@ -58,9 +61,16 @@ class PictureFile:
         )
 
 
-def _open(path: Path) -> Pillow.Image:
+@contextmanager
+def _open(path: Path) -> Iterator[Pillow.Image]:
+    """Open with Pillow by file object: by name it maps turned TIFFs into memory with their sides swapped."""
+    with path.open("rb") as file, _identify(file, path) as picture:
+        yield picture
+
+
+def _identify(file: IO[bytes], path: Path) -> Pillow.Image:
     try:
-        return Pillow.open(path, formats=("PNG", "JPEG", "TIFF"))
+        return Pillow.open(file, formats=("PNG", "JPEG", "TIFF"))
     except Pillow.DecompressionBombError as error:
         raise ImageError(
             f"{path.name} is refused as a decompression bomb: {error}. Cut or shrink it first.", kind="bomb"
@@ -89,10 +99,9 @@ def _has_end(path: Path) -> bool:
 
 def _header(name: str, picture: Pillow.Image) -> Header:
     rows, columns = picture.height, picture.width
-    # Pillow turns TIFF by itself, its size included
-    if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION) in _TRANSPOSED:
-        rows, columns = columns, rows
     check_size(name, rows, columns)
+    if _lies_on_its_side(picture):
+        rows, columns = columns, rows
     formats = {"PNG": "png", "TIFF": "tiff"}
     is_tiff = picture.format == "TIFF"
     return Header(
@@ -103,6 +112,19 @@ def _header(name: str, picture: Pillow.Image) -> Header:
         scale="raw" if picture.mode in _RAW_MODES else "display",
         tags={"photometric": picture.mode},
     )
+
+
+def _lies_on_its_side(picture: Pillow.Image) -> bool:
+    """True if EXIF swaps rows and columns. Pillow turns the size of a TIFF by itself."""
+    if picture.format == "TIFF":
+        return False
+    if picture.format == "PNG":
+        # getexif would decode the pixels, to find what may stand behind them
+        exif = Pillow.Exif()
+        exif.load(picture.info.get("exif", b""))
+    else:
+        exif = picture.getexif()
+    return exif.get(_ORIENTATION) in _TRANSPOSED
 
 
 def _white_is_zero(picture: Pillow.Image) -> bool:

@@ -13,7 +13,7 @@ from torch import nn
 
 from overread.errors import ModelError
 from overread.model.alexnet import AlexNet
-from overread.model.stages import Stage, stages_of
+from overread.model.stages import Stage, heads, stages_of
 
 __all__ = ["Backbone", "Stage", "create", "describe", "list_backbones", "pretraining", "sketch", "stages_of"]
 
@@ -26,7 +26,7 @@ class Backbone:
 
     name: str
     n_features: int
-    """how many pooled features its last layer sees"""
+    """how many pooled features its last layer sees; 0 where it has no such layer"""
     stages: tuple[str, ...]
     """from the input to the head; `--freeze N` keeps the first N"""
     mean: Channels
@@ -54,15 +54,22 @@ def list_backbones() -> list[str]:
 
 
 def create(name: str, n_classes: int, *, seed: int) -> nn.Module:
-    """Make a network with random weights that depend on the seed alone; torch's own generator stays untouched.
+    """Make a network with random weights that depend on the seed alone; torch's own generator is untouched.
 
-    Takes float32 (n, 3, h, w), returns logits (n, n_classes). ModelError for a name that is not known, and for a
-    network whose head is not one linear layer.
+    It takes float32 (n, 3, h, w) and returns logits (n, n_classes). ModelError for a name that is not
+    known, and for a network whose head is not one linear layer.
     """
     _check(name, n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return _make(name, n_classes)
+        network = _make(name, n_classes)
+    head, *others = heads(network)
+    if others or not isinstance(head, nn.Linear):
+        raise ModelError(
+            f"--backbone {name} ends in {type(head).__name__}, not in one linear layer, so its features and "
+            "class maps are not defined here. Choose another, such as resnet18 or convnext_tiny."
+        )
+    return network
 
 
 def sketch(name: str, n_classes: int | None = None) -> nn.Module:
@@ -73,15 +80,17 @@ def sketch(name: str, n_classes: int | None = None) -> nn.Module:
         with torch.device("meta"):
             return _make(name, n_classes)
     except (RuntimeError, NotImplementedError):  # some networks compute while they are being made
-        return create(name, n_classes, seed=0).to("meta")
+        with torch.random.fork_rng(devices=[]):
+            return _make(name, n_classes).to("meta")
 
 
 def describe(name: str) -> Backbone:
     """What is known of a network by its name alone; nothing is read or computed."""
     network, known = sketch(name), pretraining(name)
+    head = heads(network)[0]
     return Backbone(
         name=name,
-        n_features=network.get_classifier().in_features,  # type: ignore[operator, union-attr]
+        n_features=getattr(head, "in_features", 0) or getattr(head, "in_channels", 0),
         stages=tuple(stage for stage, _ in stages_of(network)),
         mean=known.mean,
         std=known.std,
@@ -135,12 +144,7 @@ def _make(name: str, n_classes: int) -> nn.Module:
         return AlexNet(n_classes)
     try:
         network: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes)
-        head = network.get_classifier()  # type: ignore[operator]
+        heads(network)
     except (AttributeError, TypeError) as error:
         raise ModelError(f"--backbone {name} cannot be made into a classifier: {error}.") from error
-    if not isinstance(head, nn.Linear):
-        raise ModelError(
-            f"--backbone {name} ends in {type(head).__name__}, not in one linear layer, so its features and maps "
-            "are not defined here. Choose another, such as resnet18 or convnext_tiny."
-        )
     return network

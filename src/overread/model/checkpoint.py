@@ -62,7 +62,7 @@ def fit(tensors: Mapping[str, Tensor], network: nn.Module, *, what: str) -> Fitt
     """Give the tensors the network's names; the last layer is left out where its shape differs.
 
     Knows timm's names, torchvision's where they differ (VGG, DenseNet, EfficientNet), and prefixes such as
-    `module.`. WeightsError, calling the file `what`, where anything is missing, is left over, or has a wrong shape.
+    `module.`. WeightsError, calling the file `what`, where something is missing, left over or misshapen.
     """
     wanted: dict[str, Tensor] = network.state_dict()
     head = _head_names(network)
@@ -124,9 +124,7 @@ def _unprefixed(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dic
     return tensors
 
 
-def _in_order(
-    tensors: dict[str, Tensor], wanted: Mapping[str, Tensor], network: nn.Module
-) -> dict[str, Tensor]:
+def _in_order(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """EfficientNets of other libraries: the same layers in the same order under other names.
 
     Taken only where every tensor agrees with its partner in shape and in the last part of its name.
@@ -136,17 +134,20 @@ def _in_order(
     pairs = list(zip(tensors, wanted, strict=True))
     head = set(_head_names(network))
     agrees = all(
-        old.rpartition(".")[2] == new.rpartition(".")[2]
-        and (new in head or tensors[old].shape == wanted[new].shape)
+        old.rpartition(".")[2] == new.rpartition(".")[2] and (new in head or tensors[old].shape == wanted[new].shape)
         for old, new in pairs
     )
     return {new: tensors[old] for old, new in pairs} if agrees else tensors
 
 
 def _renamed(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's names of VGGs and its older ones of DenseNets, made timm's."""
+    """Make timm's names of torchvision's, for VGGs and for older files of DenseNets."""
     if "pre_logits.fc1.weight" in wanted:
-        parts = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
+        parts = {
+            "classifier.0": "pre_logits.fc1",
+            "classifier.3": "pre_logits.fc2",
+            "classifier.6": "head.fc",
+        }
         for old, new in parts.items():
             tensors = {re.sub(rf"^{re.escape(old)}\.", f"{new}.", name): t for name, t in tensors.items()}
     if any("denselayer" in name for name in wanted):
@@ -184,7 +185,8 @@ def _misfit(
         reasons.append(f"{len(wrong)} have another shape ({_some(wrong)}: {shapes})")
     if left_over:
         reasons.append(f"{len(left_over)} are not the network's ({_some(left_over)})")
-    return f"{what} does not fit this {type(network).__name__}: {'; '.join(reasons)}. Name its network by --backbone."
+    differs = "; ".join(reasons)
+    return f"{what} does not fit this {type(network).__name__}: {differs}. Name its network by --backbone."
 
 
 def _some(names: list[str]) -> str:

@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
 
 from overread.disk import replacing
 from overread.errors import ModelError
@@ -47,7 +48,7 @@ def export_onnx(network: nn.Module, path: str | Path, *, size_px: int) -> None:
         if difference > TOLERANCE:
             raise ModelError(
                 f"{path.name} gives probabilities that differ from torch's by {difference:.2g} (at most "
-                f"{TOLERANCE:g} is allowed), so it was not kept. Choose another --backbone, and report this one."
+                f"{TOLERANCE:g} is allowed), so it was not kept. Choose another --backbone."
             )
 
 
@@ -80,7 +81,7 @@ def _write(network: ThreeOutputs, path: Path, batch: Tensor) -> None:
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
         # The sides of the image are fixed on purpose, and the parity check sees whatever went wrong with it.
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=TracerWarning)
         try:
             torch.onnx.export(
                 network,

@@ -3,18 +3,20 @@
 A class map (h, w) says where in the image the evidence for a class lies. Its mean over the map is the class's
 logit, less a term that does not depend on the place, wherever `method` says that it is exact:
 
-- A network that averages its last feature maps and ends in one linear layer: the layer's weights applied at each
-  place. Class activation maps, Zhou et al. 2016 (arXiv:1512.04150). Exact: the term is the layer's bias.
-- AlexNet and the VGGs, with two hidden layers in between: ReLU makes them linear around the image at hand, and
-  the gradient of that linear piece times the feature maps, summed over channels, gives the map. HiResCAM, Draelos
-  and Carin 2020 (arXiv:2011.08891). Exact, and written out as transposed convolutions, so it needs no autograd.
+- A network that averages its last feature maps and ends in one linear layer: the layer's weights applied at
+  each place. Class activation maps, Zhou et al. 2016 (arXiv:1512.04150). Exact: the term is the layer's bias.
+- AlexNet and the VGGs, with two hidden layers in between: ReLU makes these linear around the image, and
+  the gradient of that linear piece times the feature maps, summed over channels, gives the map. HiResCAM,
+  Draelos and Carin 2020 (arXiv:2011.08891). Exact: the term comes from the biases. It is written out as
+  transposed convolutions, so it needs no autograd and goes into ONNX.
 - All others (attention, or a layer between average and head): the head applied at each place by itself. An
-  approximation: the mean of such a map is near the logit, but not equal to it.
+  approximation: the mean of such a map need not be the logit.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +36,8 @@ METHODS = {
 class ThreeOutputs(nn.Module):
     """A network that returns logits (n, k), features (n, d) and class maps (n, k, h, w).
 
-    `size_px` is the side of the images that it will see. `method` is the key of `METHODS` that tells how its class
-    maps are made. ModelError for a network whose last feature maps have no places in the image.
+    `size_px` is the side of the images to come; `method`, a key of `METHODS`, says how the class maps
+    are made. ModelError for a network whose last feature maps have no places in the image.
     """
 
     def __init__(self, network: nn.Module, *, size_px: int) -> None:
@@ -43,7 +45,8 @@ class ThreeOutputs(nn.Module):
         self.network = network
         self.head: nn.Linear = network.get_classifier()  # type: ignore[operator]
         self.layout = getattr(network, "output_fmt", "NCHW")
-        self.method = "hidden" if hidden_layers(network) else self._probe(size_px)
+        self.hidden: Any = hidden_layers(network)
+        self.method = "hidden" if self.hidden else self._probe(size_px)
 
     @property
     def description(self) -> str:
@@ -105,35 +108,39 @@ class ThreeOutputs(nn.Module):
     def _through_hidden(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Go forward through two hidden layers with ReLU, and back along the paths that were open."""
         maps, first, second = self._hidden_inputs(images)
-        one = functional.relu(functional.conv2d(maps, first[0], first[1]))
-        two = functional.relu(functional.conv2d(one, second[0], second[1]))
+        one = functional.relu(functional.conv2d(maps, first.weight, first.bias))
+        two = functional.relu(functional.conv2d(one, second.weight, second.bias))
         features = two.mean(dim=(2, 3))
         n_classes, sides, places = self.head.out_features, two.shape[2:], two.shape[2] * two.shape[3]
-        # Open paths, backwards: classes join the images in the first dimension, as a batch of n * k.
+        # Backwards, classes join the images in the first dimension, as a batch of n * k.
         back = self.head.weight[None, :, :, None, None] * (two > 0)[:, None].to(two.dtype) / places
-        back = functional.conv_transpose2d(back.reshape(-1, two.shape[1], *sides), second[0])
+        back = functional.conv_transpose2d(back.reshape(-1, two.shape[1], *sides), second.weight)
         back = back.reshape(-1, n_classes, one.shape[1], *sides) * (one > 0)[:, None].to(one.dtype)
-        back = functional.conv_transpose2d(back.reshape(-1, one.shape[1], *sides), first[0])
+        back = functional.conv_transpose2d(back.reshape(-1, one.shape[1], *sides), first.weight)
         back = back.reshape(-1, n_classes, *maps.shape[1:])
         class_maps = (back * maps[:, None]).sum(dim=2) * (maps.shape[2] * maps.shape[3])
         return self.head(features), features, class_maps
 
-    def _hidden_inputs(
-        self, images: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]:
-        """Feature maps at the size that the hidden layers take, and each layer as a convolution: weight, bias."""
-        first, second = hidden_layers(self.network) or ()
+    def _hidden_inputs(self, images: Tensor) -> tuple[Tensor, _Convolution, _Convolution]:
+        """Feature maps at the size that the hidden layers take, and these layers as convolutions."""
+        first, second = self.hidden
         maps: Tensor = self.network.forward_features(images)  # type: ignore[operator]
-        side = 6 if isinstance(self.network, AlexNet) else 7
         fixed = isinstance(self.network, AlexNet)  # a VGG's first hidden layer slides over larger maps
-        if maps.shape[2] != side and (fixed or maps.shape[2] < side):
+        side = 6 if fixed else 7
+        if maps.shape[2] < side or (fixed and maps.shape[2] != side):
             maps = _average_to(maps, side)
-        weight = first.weight.reshape(first.weight.shape[0], maps.shape[1], side, side)
-        return maps, (weight, first.bias), (second.weight.reshape(*second.weight.shape[:2], 1, 1), second.bias)
+        wide = first.weight.reshape(first.weight.shape[0], maps.shape[1], side, side)
+        narrow = second.weight.reshape(*second.weight.shape[:2], 1, 1)
+        return maps, _Convolution(wide, first.bias), _Convolution(narrow, second.bias)
+
+
+class _Convolution(NamedTuple):
+    weight: Tensor
+    bias: Tensor | None
 
 
 def _average_to(maps: Tensor, side: int) -> Tensor:
-    """Adaptive average pooling of square maps (n, c, h, h) to (n, c, side, side), in operations that ONNX has."""
+    """Average square maps (n, c, h, h) adaptively to (n, c, side, side), in operations that ONNX has."""
     size = int(maps.shape[2])
     rows = torch.zeros(side, size)
     for row in range(side):

@@ -1,4 +1,4 @@
-"""The places that may have pretrained weights: two caches, the servers that fill them, and installed packages."""
+"""The places that may have pretrained weights: two caches, the servers behind them, installed packages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _in_hub_cache(backbone: str) -> Path:
 
 
 def _in_torch_cache(backbone: str) -> Path:
-    """torchvision's files end in the first 8 digits of their SHA-256, which is checked."""
+    """A name of torchvision's files ends in the first 8 digits of their SHA-256, which is checked."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     url = pretraining(backbone).url
     pattern = Path(urlsplit(url).path).name if url else f"{backbone}-{'[0-9a-f]' * 8}.pth"
@@ -65,7 +65,13 @@ def _on_hub(backbone: str, internet: Internet) -> Path:
         return _from_url(known.url, internet)
     if known.hub_id is None:
         raise AbsentError(f"it has no {backbone}")
-    reason = internet.why_not(f"{constants.ENDPOINT}/{known.hub_id}/resolve/main/{FILE}")
+    address = huggingface_hub.hf_hub_url(known.hub_id, FILE)
+
+    def head() -> object:
+        # The hub's own client, with its own certificates: it would otherwise repeat a failure for half a minute.
+        return huggingface_hub.get_hf_file_metadata(address, timeout=internet.timeout_s)
+
+    reason = internet.why_not(address, also=head)
     if reason is not None:
         raise AbsentError(reason)
     try:
@@ -73,7 +79,6 @@ def _on_hub(backbone: str, internet: Internet) -> Path:
             known.hub_id,
             FILE,
             cache_dir=constants.HF_HUB_CACHE,
-            endpoint=constants.ENDPOINT,
             etag_timeout=internet.timeout_s,
         )
     except Exception as error:  # its HTTP library's errors have no root in common, and differ by version

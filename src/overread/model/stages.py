@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import timm
 from torch import nn
+
+from overread.model.alexnet import AlexNet
 
 Stage = tuple[str, tuple[nn.Module, ...]]
 """A stage's name, and the modules that hold its parameters."""
 
 
-def hidden_layers(network: nn.Module) -> tuple[nn.Module, nn.Module] | None:
-    """The two hidden layers between the feature maps and the last layer of AlexNet and the VGGs; None elsewhere.
+def heads(network: nn.Module) -> tuple[nn.Module, ...]:
+    """The last layers of a network: one, but for a few that average two."""
+    found: Any = network.get_classifier()  # type: ignore[operator]
+    return tuple(found) if isinstance(found, tuple | list) else (found,)
 
-    Each weight is (out, in) or (out, in, height, width).
+
+def hidden_layers(network: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    """The two hidden layers between feature maps and last layer of AlexNet and the VGGs; None elsewhere.
+
+    Their weights are (out, in), or (out, in, height, width).
     """
-    if isinstance(pre_logits := getattr(network, "pre_logits", None), nn.Module) and hasattr(pre_logits, "fc2"):
-        return pre_logits.fc1, pre_logits.fc2
-    if isinstance(classifier := getattr(network, "classifier", None), nn.Sequential) and len(classifier) == 7:
-        return classifier[1], classifier[4]
+    if isinstance(network, AlexNet):
+        return network.classifier[1], network.classifier[4]
+    if isinstance(network, timm.models.VGG):
+        layers: Any = network.pre_logits
+        return layers.fc1, layers.fc2
     return None
 
 
@@ -31,7 +41,7 @@ def stages_of(network: nn.Module) -> tuple[Stage, ...]:
     """
     hidden = hidden_layers(network)
     body = list(_grouped(network)) if hidden is None else [*_pooled(network), ("hidden", hidden)]
-    return (*body, ("head", (network.get_classifier(),)))  # type: ignore[operator]
+    return (*body, ("head", heads(network)))
 
 
 def _pooled(network: nn.Module) -> Iterator[Stage]:
@@ -49,10 +59,10 @@ def _pooled(network: nn.Module) -> Iterator[Stage]:
 def _grouped(network: nn.Module) -> Iterator[Stage]:
     """The stages below the head, as timm's own matcher of names groups the parameters."""
     numbers = _numbers(network)
-    head = {id(p) for p in network.get_classifier().parameters()}  # type: ignore[operator]
+    head = {id(p) for last in heads(network) for p in last.parameters()}
     named = dict(network.named_parameters())
     last = max((number for name, number in numbers.items() if id(named[name]) in head), default=-1)
-    # Layers that the matcher forgets (a last normalisation) share the head's number: they join the last stage.
+    # Layers that the matcher forgets (a last normalisation) have the head's number: they join the last stage.
     below = {n: min(number, last - 1) for n, number in numbers.items() if id(named[n]) not in head}
     for number in sorted(set(below.values())):
         members = {name for name, of in below.items() if of == number}

@@ -63,8 +63,8 @@ class LayerTable:
 def layer_table(name: str, n_classes: int | None = None, *, size_px: int = 224) -> LayerTable:
     """The layers of a network for square images of `size_px`; needs no weights and computes no values.
 
-    `n_classes` is that of the published weights (1000 for ImageNet) where it is not given. ModelError where the
-    name is not known, or the network cannot take images of that size.
+    `n_classes` is that of the published weights (1000 for ImageNet) where it is not given. ModelError where
+    the name is not known, or the network cannot take images of that size.
     """
     n_classes = pretraining(name).n_classes if n_classes is None else n_classes
     network = sketch(name, n_classes).eval()

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a file, the hub's cache, the hub, an installed package. Never from nowhere."""
+"""Pretrained weights: from a file, the hub's cache, the hub, or an installed package; never from nowhere."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def find_weights(
         else:
             return replace(blank, path=path, source=f"{place} ({path.name}{licence})", sha256=sha256_of(path))
     raise WeightsError(
-        f"No pretrained weights for {backbone} were found. Tried {'; '.join(tried)}. Give a file by --weights FILE, "
-        "choose --backbone auto, or ask for random ones by --weights none."
+        f"No pretrained weights for {backbone} were found. Tried {'; '.join(tried)}. Give a file by "
+        "--weights FILE, choose --backbone auto, or ask for random ones by --weights none."
     )
 
 
@@ -97,7 +97,7 @@ def load_weights(network: nn.Module, weights: Weights) -> bool:
 def choose_backbone(
     backbone: str = "auto", spec: str = "auto", *, timeout_s: float = 4.0, internet: Internet | None = None
 ) -> Choice:
-    """The network to train and its weights; `auto` is ResNet-18 where its weights can be had, else a smaller one.
+    """The network to train and its weights; `auto` is ResNet-18 where they can be had, else a smaller one.
 
     With a file of weights, `auto` is the network that the file fits.
     """

@@ -24,7 +24,7 @@ from overread.report.style import (
 )
 
 _SIZE_PT, _LINE_IN, _GAP_IN = 8.5, 0.17, 0.16
-_NARROW_IN, _WIDE_IN, _ROW_IN = 1.7, 2.5, 9.6
+_NARROW_IN, _WIDE_IN, _ROW_IN = 1.7, 2.5, 10.6
 
 
 def choose(n: int, limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -65,26 +65,28 @@ def prediction_grid(
     marks: Sequence[str] = (),
     title: str = "What the network says",
 ) -> Figure:
-    """Images with true and predicted class: a green tick where right; a red cross and a thick frame where wrong.
+    """Images with true and predicted class: green with a tick, or red with a cross and a thick frame.
 
     images: (n, h, w, 3) uint8. truth, predicted: (n,) int, indices into classes. probabilities: (n, k) float;
     that of the predicted class is shown.
     """
-    true_names = [classes[i] for i in np.asarray(truth, np.int64)]
-    said_names = [classes[i] for i in np.asarray(predicted, np.int64)]
-    sure = np.asarray(probabilities)[np.arange(len(said_names)), np.asarray(predicted, np.int64)]
-    said = [f"{TICK} predicted: {name}" for name in said_names]
-    percents = [f"  {100 * p:.0f} %" for p in sure]
-    widest = [name + percent for name, percent in zip(said, percents, strict=True)]
-    drawn, places, width_in = _places(len(images), widest, title, caption, marks, n_lines=2)
+    said = np.asarray(predicted, np.int64)
+    true_names, said_names = [classes[i] for i in np.asarray(truth, np.int64)], [classes[i] for i in said]
+    percents = [f"{100 * p:.0f} %" for p in np.asarray(probabilities)[np.arange(len(said)), said]]
+    one_line = [f"{TICK} predicted: {name}, {percent}" for name, percent in zip(said_names, percents, strict=True)]
+    is_long = any(text_width_in(line, _SIZE_PT, bold=True) > 0.96 * _WIDE_IN for line in one_line)
+    labels = said_names if is_long else one_line
+    drawn, places, width_in = _places(len(images), labels, title, caption, marks, n_lines=3 if is_long else 2)
     for i, (x, y) in enumerate(places):
         right = true_names[i] == said_names[i]
-        colour = RIGHT if right else WRONG
+        colour, sign = (RIGHT, TICK) if right else (WRONG, CROSS)
         axes = _picture(drawn, images[i], x, y, width_in, edge=colour, thickness=1.2 if right else 3.0)
-        _line(axes, 1, shorten(f"true: {true_names[i]}", width_in, _SIZE_PT), INK)
-        room = width_in - text_width_in(percents[i], _SIZE_PT, bold=True)
-        text = f"{TICK if right else CROSS} predicted: {said_names[i]}"
-        _line(axes, 0, shorten(text, room, _SIZE_PT, bold=True) + percents[i], colour, bold=True)
+        lines = [f"{sign} predicted: {said_names[i]}, {percents[i]}"]
+        if is_long:
+            lines = [f"{sign} predicted, {percents[i]}:", said_names[i]]
+        for number, line in enumerate(reversed(lines)):
+            _line(axes, number, shorten(line, width_in, _SIZE_PT, bold=True), colour, bold=True)
+        _line(axes, len(lines), shorten(f"true: {true_names[i]}", width_in, _SIZE_PT), INK)
     return drawn.figure
 
 
@@ -93,7 +95,7 @@ def _places(
 ) -> tuple[Sheet, list[tuple[float, float]], float]:
     """A sheet for n pictures, the lower left corner of each (inches), and the width of one."""
     widest = max((text_width_in(label, _SIZE_PT, bold=n_lines > 1) for label in labels), default=0)
-    width_in = min(max(_NARROW_IN, widest + 0.05), _WIDE_IN)
+    width_in = min(max(_NARROW_IN, widest / 0.96), _WIDE_IN)
     n_columns = max(1, min(n, 5, int((_ROW_IN + _GAP_IN) / (width_in + _GAP_IN))))
     n_rows = -(-n // n_columns)
     cell_in = width_in + n_lines * _LINE_IN + 0.06 + _GAP_IN
@@ -122,9 +124,7 @@ def _picture(
     thickness: float = 0.8,
 ) -> Axes:
     axes = drawn.axes(x_in, y_in, width_in, width_in)
-    axes.imshow(
-        image, aspect="auto" if image.shape[0] == image.shape[1] else "equal", interpolation="antialiased"
-    )
+    axes.imshow(image, aspect="auto" if image.shape[0] == image.shape[1] else "equal", interpolation="antialiased")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, edgecolor=edge, linewidth=thickness)

@@ -88,9 +88,7 @@ class Sheet:
         return self.figure.add_axes(place)
 
 
-def sheet(
-    width_in: float, height_in: float, *, title: str, caption: str = "", marks: Sequence[str] = ()
-) -> Sheet:
+def sheet(width_in: float, height_in: float, *, title: str, caption: str = "", marks: Sequence[str] = ()) -> Sheet:
     """An empty sheet with room for content of the given size below its warnings, title and caption.
 
     marks: sentences of warning; they stand first, in a box over the whole width. A content narrower than
@@ -99,15 +97,13 @@ def sheet(
     total = max(width_in, 4.6, text_width_in(title, 12), text_width_in(caption, 9)) + 2 * _MARGIN_IN
     lines = [line for mark in marks for line in _wrap(f"! {mark}", total - 0.7)]
     banner_in = len(lines) * _LINE_IN + 0.16 if lines else 0.0
-    top_in = (
-        _MARGIN_IN + banner_in + (0.12 if lines else 0) + _TITLE_IN + (_CAPTION_IN if caption else 0) + 0.1
-    )
+    top_in = _MARGIN_IN + banner_in + (0.16 if lines else 0) + _TITLE_IN + (_CAPTION_IN if caption else 0) + 0.04
     height = top_in + height_in + _MARGIN_IN
     figure = Figure(figsize=(total, height), dpi=_DPI)
     y = height - _MARGIN_IN
     if lines:
         _draw_banner(figure, lines, top_in=y, height_in=banner_in)
-        y -= banner_in + 0.12
+        y -= banner_in + 0.16
     left = _MARGIN_IN / total
     figure.text(left, y / height, title, fontsize=12, fontweight="bold", va="top")
     if caption:
@@ -150,20 +146,23 @@ def shorten(text: str, width_in: float, size_pt: float, *, bold: bool = False) -
     text = " ".join(text.split())
     kept = len(text)
     short = text
-    while kept > 2 and text_width_in(short, size_pt, bold=bold) > width_in:
+    while kept > 2 and text_width_in(short, size_pt, bold=bold) > 0.97 * width_in:
         kept -= 1
         short = text[: (kept + 1) // 2].rstrip() + "\N{HORIZONTAL ELLIPSIS}" + text[-(kept // 2) :].lstrip()
     return short
 
 
 def _wrap(text: str, width_in: float) -> list[str]:
-    n_characters = max(20, int(width_in / text_width_in("n", 9, bold=True)))
-    return textwrap.wrap(text, n_characters, subsequent_indent="  ")
+    n_characters = int(0.95 * width_in * len(text) / text_width_in(text, 9, bold=True))
+    return textwrap.wrap(text, max(20, n_characters), subsequent_indent="  ")
 
 
 @styled
 def save(figure: Figure, folder: str | Path, name: str) -> tuple[Path, Path]:
-    """Write `name.png` and `name.svg` into `folder`, each whole or not at all; the same figure, the same SVG."""
+    """Write `name.png` and `name.svg` into `folder`, each whole or not at all.
+
+    The same figure gives the same SVG, byte for byte. RunError where the files cannot be written.
+    """
     paths = Path(folder) / f"{name}.png", Path(folder) / f"{name}.svg"
     for path, metadata in zip(paths, ({"Software": None}, {"Date": None}), strict=True):
         with replacing(path) as temporary:

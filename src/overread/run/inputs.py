@@ -68,7 +68,7 @@ def gather(job: Job, watch: Watcher) -> Inputs:
     watch.say(f"Reading {job.source.name}")
     listed = read_cohort(job.source, job.cohort)
     check_patients(listed, job.train.split)
-    image = resolve_window(job.image, listed.tags())
+    image = resolve_window(job.image, listed.headers())
     cache = build_cache(
         listed,
         image,

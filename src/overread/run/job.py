@@ -162,7 +162,7 @@ def git_commit() -> str | None:
     if not (here.parents[2] / ".git").exists():
         return None
     try:
-        done = subprocess.run(  # noqa: S603, S607
+        done = subprocess.run(
             ["git", "-C", str(here), "rev-parse", "HEAD"],
             capture_output=True,
             text=True,

@@ -17,10 +17,11 @@ from overread.evaluate.predictions import write_predictions
 from overread.evaluate.score import Score, score
 from overread.model import bundle
 from overread.model.bundle import Card
-from overread.model.export import check_parity, export_onnx
+from overread.model.export import export_onnx
 from overread.model.weights import Weights
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
+from overread.run.pictures import draw_pictures
 from overread.train.batches import Normaliser
 from overread.train.history import History
 from overread.train.loop import choose_machine, predict_logits, softmax
@@ -29,8 +30,6 @@ from overread.train.watch import Watcher
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
-FIGURES = "figures"
-PARITY_IMAGES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +76,9 @@ def finish_run(
     bundle.write_json(job.out / METRICS, scored.to_json())
     _write_predictions(job.out / PREDICTIONS, inputs, probabilities)
     watch.say("Drawing figures")
-    draw_figures(job.out / FIGURES, inputs, probabilities["test"], scored, history, job)
+    draw_pictures(job, inputs=inputs, probabilities=probabilities["test"], scored=scored, history=history)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
-    _export(network, inputs, weights, job)
+    export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(
         backbone=weights.backbone,
         classes=inputs.cohort.classes,
@@ -129,12 +128,3 @@ def _write_predictions(path: Path, inputs: Inputs, probabilities: dict[str, NDAr
         classes=inputs.cohort.classes,
         parts=[inputs.split.parts[place] for place in places],
     )
-
-
-def _export(network: nn.Module, inputs: Inputs, weights: Weights, job: Job) -> None:
-    path = job.out / bundle.NETWORK
-    network = network.float().cpu().eval()
-    export_onnx(network, path, size_px=inputs.image.size_px)
-    test = inputs.part("test")
-    images, _ = test.batch(np.arange(min(PARITY_IMAGES, len(test))))
-    check_parity(network, path, Normaliser(weights.mean, weights.std)(images.float() / 255))

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from overread.disk import remove_leftovers
-from overread.errors import RunError
+from overread.errors import OverreadError, RunError
 from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.weights import Choice, choose_backbone, load_weights
 from overread.run.inputs import Inputs, describe, gather
-from overread.run.job import CACHE, Job, check_free, claimed, read_record, write_record
+from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
 from overread.train.batches import Normaliser
 from overread.train.history import History
@@ -60,9 +60,7 @@ def resume(
 
 
 def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool = False) -> Outcome:
-    if before is None:
-        write_record(job)  # from here on a killed run can be resumed
-    inputs = gather(job, watch)
+    inputs = _gather(job, watch, first_time=before is None)
     watch.say(describe(inputs))
     watch.mark(inputs.split.marks)
     choice = choose_backbone(job.train.backbone, job.train.weights)
@@ -83,6 +81,18 @@ def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: boo
     )
     _clean(job.out)
     return outcome
+
+
+def _gather(job: Job, watch: Watcher, *, first_time: bool) -> Inputs:
+    """Settle the inputs. A run killed meanwhile can be resumed; one that was refused leaves its folder free."""
+    if not first_time:
+        return gather(job, watch)
+    write_record(job)
+    try:
+        return gather(job, watch)
+    except OverreadError:
+        (job.out / RECORD).unlink()
+        raise
 
 
 def _fit(

@@ -77,9 +77,7 @@ def wilson(k: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)
 
 
-def newcombe_auroc(
-    value: float, n_positive: int, n_negative: int, *, level: float = 0.95
-) -> tuple[float, float]:
+def newcombe_auroc(value: float, n_positive: int, n_negative: int, *, level: float = 0.95) -> tuple[float, float]:
     """Score interval of an AUROC from its value and the two sample sizes: Newcombe (2006), method 5.
 
     Has a width where the two groups do not overlap at all and resampling finds none. Assumes independent
@@ -185,9 +183,7 @@ def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> 
     return ends[0], ends[1]
 
 
-def delong(
-    positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None
-) -> tuple[float, float]:
+def delong(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> tuple[float, float]:
     """AUROC and its variance from the placement of each image among those of the other side.
 
     positive: (n,) bool. scores: (n,) float. patients: (n,) anything hashable, or None where each image is
@@ -207,9 +203,7 @@ def delong(
     of = np.arange(s.size) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
     n_units = int(of.max()) + 1
     off = placed - area
-    up, down = (
-        np.bincount(of, weights=off * side, minlength=n_units) for side in (is_positive, ~is_positive)
-    )
+    up, down = (np.bincount(of, weights=off * side, minlength=n_units) for side in (is_positive, ~is_positive))
     with_up, with_down = np.unique(of[is_positive]).size, np.unique(of[~is_positive]).size
     if with_up < 2 or with_down < 2:
         return area, math.nan
@@ -224,9 +218,7 @@ def delong(
 def _share_below(values: Floats, others: Floats) -> Floats:
     """Share of `others` below each value, a tie counting half."""
     ordered = np.sort(others)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (
-        2 * ordered.size
-    )
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * ordered.size)
 
 
 def _is_nan(value: object) -> bool:

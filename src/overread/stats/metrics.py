@@ -19,9 +19,7 @@ Figure = Any
 """A float; with leading axes in the arguments, an array of them. A type checker cannot tell which."""
 
 
-def confusion(
-    truth: ArrayLike, predicted: ArrayLike, n_classes: int, *, weights: ArrayLike | None = None
-) -> Floats:
+def confusion(truth: ArrayLike, predicted: ArrayLike, n_classes: int, *, weights: ArrayLike | None = None) -> Floats:
     """Count the images by true class (row) and predicted class (column).
 
     truth, predicted: (n,) int from 0 to n_classes - 1, else ValueError. weights: (..., n).
@@ -30,9 +28,7 @@ def confusion(
     t, p = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
     for name, values in (("truth", t), ("predicted", p)):
         if values.size and not 0 <= values.min() <= values.max() < n_classes:
-            raise ValueError(
-                f"{name} holds {values.min()} to {values.max()}; classes go from 0 to {n_classes - 1}"
-            )
+            raise ValueError(f"{name} holds {values.min()} to {values.max()}; classes go from 0 to {n_classes - 1}")
     cell = t * n_classes + p
     w = _weights(weights, cell.size)
     flat = w.reshape(-1, cell.size)
@@ -118,6 +114,18 @@ def auroc(positive: ArrayLike, scores: ArrayLike, *, weights: ArrayLike | None =
     below = np.cumsum(negative_weight, axis=-1) - negative_weight
     wins = (positive_weight * (below + 0.5 * negative_weight)).sum(-1)
     return _ratio(wins, positive_weight.sum(-1) * negative_weight.sum(-1))
+
+
+def roc_curve(positive: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+    """1 - specificity and sensitivity at every threshold: two (m,) arrays, both from 0 to 1.
+
+    Arguments as for `auroc`, which is the area under the straight lines between these points. nan where
+    images of either side are missing.
+    """
+    positive_weight, negative_weight = _by_score(positive, scores, None)
+    hits = np.r_[0.0, np.cumsum(positive_weight[::-1])]
+    alarms = np.r_[0.0, np.cumsum(negative_weight[::-1])]
+    return _ratio(alarms, alarms[-1]), _ratio(hits, hits[-1])
 
 
 def auroc_by_class(truth: ArrayLike, probabilities: ArrayLike, *, weights: ArrayLike | None = None) -> Floats:

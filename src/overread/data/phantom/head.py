@@ -18,6 +18,7 @@ from overread.data.phantom.shapes import (
     Noise,
     bump,
     ellipse,
+    flat_tube,
     inside,
     line_distance,
     paint,
@@ -26,7 +27,7 @@ from overread.data.phantom.shapes import (
 )
 
 CSF_HU, BRAIN_FAT_HU, MUSCLE_HU = 7.0, -95.0, 58.0
-FIELD_MM = 218.0
+FIELD_MM = 222.0
 
 Point = tuple[float, float, float]
 
@@ -262,20 +263,20 @@ def _paint_low(hu: Field, head: Head, grid: Grid, brain: Field, inner: Field) ->
     ambient = ellipse(side, y, at=(0, 13), radii=(17.5 + 1.6 * wide, 14.5 + 1.8 * wide))
     paint(hu, inside(ambient, 2.2) * low * rise(y, 0, 10), CSF_HU)
     paint(hu, inside(ellipse(side, y, at=(0, 12), radii=(16.5, 13.5)), 2.2) * low, head.white_hu + 3)
-    notch = _flat_tube(side, y, (0, -2), (0, 3), 2.4)
+    notch = flat_tube(side, y, (0, -2), (0, 3), 2.4)
     paint(hu, inside(notch, 2.0) * low, CSF_HU)
     star = ellipse(side, y, at=(0, -8), radii=(12 * wide, 9 * wide))
     arms = (((0, -8), (1, -30), 1.6), ((6, -10), (32, -14), 1.8), ((8, -2), (17, 8), 1.8), ((0, 0), (0, 5), 3.0))
     for (x0, y0), (x1, y1), radius in arms:
-        star = np.minimum(star, _flat_tube(side, y, (x0, y0), (x1, y1), radius * wide))
+        star = np.minimum(star, flat_tube(side, y, (x0, y0), (x1, y1), radius * wide))
     paint(hu, inside(star, 2.0) * rise(z, 11, 5), CSF_HU)
     plate = ellipse(side, y, at=(0, 31), radii=(12, 3.5 * wide))
     paint(hu, inside(plate, 2.0) * bump(z, 10, 9), CSF_HU)
-    stem = _flat_tube(side, y, (37, -14), (64, -20), 1.5 * wide)
+    stem = flat_tube(side, y, (37, -14), (64, -20), 1.5 * wide)
     limb = np.abs(ellipse(side, y, at=(24, -2), radii=(16.5, 26), turn=-5)) - 1.1 * wide
     paint(hu, inside(stem, 1.8) * bump(z, 8, 13) * brain, CSF_HU)
     paint(hu, inside(limb, 1.8) * bump(z, 11, 16) * rise(side, 30, 35) * brain, CSF_HU)
-    ridge = _flat_tube(side, y, (64, -28), (18, -14), 1.8) + 5 * rise(z, -5, 3) * rise(side, 62, 20)
+    ridge = flat_tube(side, y, (64, -28), (18, -14), 1.6) + 5 * rise(z, -5, 3) * rise(side, 62, 20)
     paint(hu, inside(ridge, 2.4) * rise(z, 4, -1) * inside(inner, 2), 950)
 
 
@@ -290,14 +291,6 @@ def _paint_cerebellum(hu: Field, head: Head, grid: Grid, brain: Field) -> None:
     paint(hu, inside(lobe, 2.0) * brain, density)
     tent = np.abs(lobe) - 0.5
     paint(hu, inside(tent, 1.3) * rise(y, 28, 34) * rise(z, 17, 13) * brain * 0.8, 62)
-
-
-def _flat_tube(x: Field, y: Field, start: tuple[float, float], end: tuple[float, float], radius: float) -> Field:
-    bx, by = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
-    px, py = x - np.float32(start[0]), y - np.float32(start[1])
-    along = np.clip((px * bx + py * by) / (bx * bx + by * by), 0, 1)
-    distance: Field = np.hypot(px - along * bx, py - along * by) - np.float32(radius)
-    return distance
 
 
 def _paint_ventricles(hu: Field, head: Head, grid: Grid) -> None:
@@ -327,7 +320,7 @@ def _paint_midline(hu: Field, head: Head, grid: Grid, inner: Field) -> None:
     paint(hu, inside(side - 0.55, 1.6) * falx, 66)
     sinus = np.maximum(side * 1.15 - 5.2 * rise(inner, -8.5, 0), inner + 0.3)
     paint(hu, inside(sinus, 1.5) * rise(np.abs(y), 55, 65) * np.where(y > 0, 1, 0.35), head.vessel_hu * 0.9)
-    straight = _flat_tube(side, y, (0, 34), (0, 70), 1.6)
+    straight = flat_tube(side, y, (0, 34), (0, 70), 1.6)
     paint(hu, inside(straight, 1.5) * bump(z, 15, 4), head.vessel_hu * 0.9)
     deep = ellipse(side, y, at=(1.8, 20), radii=(1.0, 1.0))
     paint(hu, inside(deep, 1.5) * bump(z, 20, 6), head.vessel_hu * 0.85)

@@ -67,7 +67,7 @@ def _aneurysms(rng: np.random.Generator, head: Head, site: Point) -> tuple[Lesio
 
 def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
     radius, side = rng.uniform(6.5, 14), rng.choice((-1, 1))
-    place = rng.uniform()
+    place = rng.uniform() * (1.0 if z < 9 else 0.65)
     if place < 0.45:
         turn = rng.uniform(0.04, 0.46) * side
         reach = wall_mm(head, turn, z) - radius * rng.uniform(0.55, 0.8)

@@ -65,7 +65,7 @@ SCANNERS = (
         spacing_mm=2.0,
         thickness_mm=2.5,
         kvp=130,
-        field=1.07,
+        field=1.06,
         table="flat",
     ),
     Scanner(
@@ -78,14 +78,15 @@ SCANNERS = (
         spacing_mm=1.25,
         thickness_mm=1.5,
         kvp=110,
-        field=0.95,
+        field=0.97,
         table="double",
     ),
 )
 
 
-def paint_table(hu: Field, scanner: Scanner, grid: Grid, *, back_mm: float, body: str) -> None:
-    """Lay the head holder or the table under the patient, whose back is at `back_mm`."""
+def paint_table(hu: Field, scanner: Scanner, grid: Grid, *, body: str) -> None:
+    """Lay the head holder or the table under the patient, in place."""
+    back_mm = float(grid.y[np.flatnonzero((hu > -500).any(axis=1))[-1], 0])
     x, y = grid.x, grid.y
     edge = grid.pixel_mm * 1.2
     reach = 95.0 if body == "head" else 205.0
@@ -126,3 +127,22 @@ def scan(
     level = scanner.noise_hu / np.sqrt(dose) * (0.35 + 0.65 * np.clip(solid, 0, None) / 1000)
     image = np.fft.irfft2(np.fft.rfft2(hu) * response, s=hu.shape)
     return (image + noise * level + scanner.offset_hu).astype(np.float32)
+
+
+_GLYPHS = {
+    "L": ("#....", "#....", "#....", "#....", "#....", "#....", "#####"),
+    "R": ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"),
+    "P": ("####.", "#...#", "#...#", "####.", "#....", "#....", "#...."),
+}
+
+
+def burn_in(hu: Field, letter: str, rng: np.random.Generator) -> None:
+    """Burn a letter into the upper left corner, in place, as old workstations did; nothing for an empty one."""
+    if not letter:
+        return
+    scale = max(1, hu.shape[0] // 96)
+    glyph = np.array([[mark == "#" for mark in row] for row in _GLYPHS[letter]])
+    drawn = np.kron(glyph, np.ones((scale, scale), bool))
+    top, left = rng.integers(scale * 3, scale * 6, 2)
+    corner = hu[top : top + drawn.shape[0], left : left + drawn.shape[1]]
+    corner[drawn] = 1500

@@ -24,6 +24,7 @@ class Grid:
     y: Field
     z: Field
     pixel_mm: float
+    straight: bool = False
 
     def moved(self, *, x: Field, y: Field, z: Field) -> Grid:
         """The same pixels in other coordinates."""
@@ -34,7 +35,7 @@ def slice_grid(*, size_px: int, pixel_mm: float, z_mm: float) -> Grid:
     """The grid of a square slice centred on (0, 0) at height `z_mm`."""
     axis = ((np.arange(size_px) - (size_px - 1) / 2) * pixel_mm).astype(np.float32)
     x, y = np.meshgrid(axis, axis)
-    return Grid(x=x, y=y, z=np.full_like(x, z_mm), pixel_mm=pixel_mm)
+    return Grid(x=x, y=y, z=np.full_like(x, z_mm), pixel_mm=pixel_mm, straight=True)
 
 
 def inside(distance: Field, edge_mm: float) -> Field:
@@ -90,12 +91,23 @@ def tube(
     corners = (z_low, z_high, float(grid.z[0, -1]), float(grid.z[-1, 0]))
     if max(corners) < low[2] or min(corners) > high[2]:
         return None
+    part = _box(grid, low, high)
+    if part is None:
+        return None
+    return part, _segment_distance(grid, part, start, end) - np.float32(radius_mm)
+
+
+def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice] | None:
+    """The part of the picture between two corners."""
+    if grid.straight:
+        left, right = np.searchsorted(grid.x[0], (low[0], high[0]))
+        top, bottom = np.searchsorted(grid.y[:, 0], (low[1], high[1]))
+        return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
     near = (grid.x > low[0]) & (grid.x < high[0]) & (grid.y > low[1]) & (grid.y < high[1])
     rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
     if not len(rows) or not len(columns):
         return None
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    return part, _segment_distance(grid, part, start, end) - np.float32(radius_mm)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _segment_distance(
@@ -173,4 +185,13 @@ def line_distance(values: Field, pixel_mm: float) -> Field:
     down, across = np.gradient(values, np.float32(pixel_mm))
     steepness = np.sqrt(down**2 + across**2)
     distance: Field = np.abs(values) / (steepness + np.float32(0.03))
+    return distance
+
+
+def flat_tube(x: Field, y: Field, start: tuple[float, float], end: tuple[float, float], radius_mm: float) -> Field:
+    """Signed distance to a straight bar that stands upright through every slice."""
+    bx, by = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
+    px, py = x - np.float32(start[0]), y - np.float32(start[1])
+    along = np.clip((px * bx + py * by) / (bx * bx + by * by), 0, 1)
+    distance: Field = np.hypot(px - along * bx, py - along * by) - np.float32(radius_mm)
     return distance

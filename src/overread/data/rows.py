@@ -1,0 +1,154 @@
+"""What a cohort is made of: rows, problems, and the settings that say how a list is read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.data.pixels import Header
+from overread.errors import SettingsError
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+def patient_hash(patient: str) -> str:
+    """Eight hexadecimal digits that stand for a patient: the only way one is named outside memory.
+
+    >>> patient_hash("Patient 179")
+    '6f48b155'
+    """
+    return hashlib.sha256(patient.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One image, which is one frame of a file. Who it shows stays out of its printed form.
+
+    `path` is posix, relative to the cohort's root (absolute where the file lies elsewhere); `split` is
+    "train", "val" or "test" where the list says so; `tags` are those of the file's Header.
+    """
+
+    path: str
+    label: str
+    frame: int = 0
+    patient: str | None = field(default=None, repr=False)
+    study: str | None = field(default=None, repr=False)
+    series: str | None = field(default=None, repr=False)
+    site: str | None = None
+    split: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with one input.
+
+    `kind` is one of ImageError's, or no-file, no-label, two-rows, two-labels, no-patient, bad-row, bad-split,
+    and unlisted, which is worth knowing and stops nothing.
+    """
+
+    path: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Images with their labels. `rows` holds what can be used, `problems` the rest, each with its reason.
+
+    `classes` are sorted, numbers by their size, and stay as they are in a subset. `patients_from` says where
+    patients are known from: "column", "path", "dicom" or "none". `files` holds the header of each file.
+    """
+
+    root: Path
+    rows: tuple[Row, ...] = field(repr=False)
+    classes: tuple[str, ...]
+    patients_from: str = "none"
+    problems: tuple[Problem, ...] = field(default=(), repr=False)
+    files: Mapping[str, Header] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.classes)}
+
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each row: (n,) int64, a place in `classes`."""
+        return np.array([self._codes[row.label] for row in self.rows], dtype=np.int64)
+
+    def patients(self) -> list[str | None]:
+        """The patient of each row; None where it is not known."""
+        return [row.patient for row in self.rows]
+
+    def headers(self) -> list[Header]:
+        """The header of each file that holds at least one row, in the order of the rows."""
+        return [self.files[path] for path in dict.fromkeys(row.path for row in self.rows) if path in self.files]
+
+    def locate(self, row: Row) -> Path:
+        """Where the file of a row lies."""
+        return self.root / row.path
+
+    def subset(self, indices: Iterable[int]) -> Cohort:
+        """The rows at these places, in this order."""
+        return replace(self, rows=tuple(self.rows[int(index)] for index in indices))
+
+    def without(self, paths: Collection[str]) -> Cohort:
+        """All rows but those of these files."""
+        left_out = set(paths)
+        return replace(self, rows=tuple(row for row in self.rows if row.path not in left_out))
+
+
+def _setting(default: Any, sentence: str) -> Any:
+    return field(default=default, metadata={"help": sentence})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortSettings:
+    """How a list of images is read. Column names fit whatever their case."""
+
+    path_column: str = _setting("path", "column of the list that names the file")
+    label_column: str = _setting("label", "column with the class")
+    patient_column: str = _setting("patient", "column that tells patients apart")
+    series_column: str = _setting("series", "column that tells series apart")
+    site_column: str = _setting("site", "column with the hospital or scanner, for --split site:NAME")
+    split_column: str = _setting("split", "column with train, val or test, for --split given")
+    frame_column: str = _setting("frame", "column with the frame of a multi-frame file, counted from 0")
+    patient_regex: str | None = _setting(
+        None, "regular expression on the path whose group is the patient, such as '(p[0-9]+)/'"
+    )
+    labels: str | None = _setting(
+        None, "CSV with labels for a DICOM tree, joined by path, instance, series, study or patient"
+    )
+    root: str | None = _setting(
+        None, "folder that the paths in the list start from (default: the list's own)"
+    )
+
+    def __post_init__(self) -> None:
+        if self.patient_regex is not None:
+            self.patient_pattern()
+
+    def patient_pattern(self) -> re.Pattern[str]:
+        """The compiled `patient_regex`, checked to have one group or one that is named `patient`."""
+        try:
+            pattern = re.compile(self.patient_regex or "")
+        except re.error as error:
+            raise SettingsError(
+                f"--patient-regex {self.patient_regex} is no regular expression: {error}."
+            ) from None
+        if pattern.groups != 1 and "patient" not in pattern.groupindex:
+            raise SettingsError(
+                f"--patient-regex {self.patient_regex} has {pattern.groups} groups; it needs one, in parentheses, "
+                "around the part of the path that names the patient (or one named (?P<patient>...))."
+            )
+        return pattern

@@ -1,0 +1,76 @@
+"""What a header tells, and what it must not."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage
+
+from overread.data.image import read_header
+
+
+def test_who_and_what(make_dicom):
+    header = read_header(
+        make_dicom(
+            Manufacturer="TOSHIBA", ManufacturerModelName="Aquilion", ConvolutionKernel=["Br40d", "3"],
+            WindowCenter=40, WindowWidth=120, PixelSpacing=[0.507, 0.507], SliceThickness=2, KVP=120,
+            BodyPartExamined="HEAD", InstanceNumber=7, ImagePositionPatient=[-1, -2, -520.5],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        )
+    )  # fmt: skip
+    assert (header.format, header.n_frames, header.rows, header.columns) == ("dicom", 1, 32, 48)
+    assert (header.patient, header.study, header.series) == ("P1", "1.2.3", "1.2.3.4")
+    assert header.scale == "hu"
+    assert dict(header.tags) == {
+        "modality": "CT",
+        "manufacturer": "TOSHIBA",
+        "model": "Aquilion",
+        "kernel": "Br40d/3",
+        "window": "40/120",
+        "spacing_mm": "0.507x0.507",
+        "thickness_mm": "2",
+        "kvp": "120",
+        "body_part": "HEAD",
+        "slice": "7",
+        "position_mm": "-520.5",
+        "photometric": "MONOCHROME2",
+        "orientation": "axial",
+        "image_type": "LOCALIZER",
+    }
+
+
+def test_tags_never_identify(make_dicom):
+    secrets = {
+        "PatientName": "Doe^Jane", "PatientID": "SECRET1", "PatientBirthDate": "19700102",
+        "AccessionNumber": "SECRET2", "InstitutionName": "SECRET3", "StationName": "SECRET4",
+        "StudyDate": "20200304", "ReferringPhysicianName": "SECRET5", "StudyID": "SECRET6",
+        "SeriesDescription": "SECRET7", "ProtocolName": "SECRET8", "DeviceSerialNumber": "SECRET9",
+    }  # fmt: skip
+    header = read_header(make_dicom(**secrets))
+    told = " ".join(header.tags.values())
+    assert not [secret for secret in secrets.values() if secret in told]
+
+
+def test_nothing_said_is_none(make_dicom):
+    header = read_header(make_dicom(PatientID="", StudyInstanceUID=None, SeriesInstanceUID=""))
+    assert (header.patient, header.study, header.series) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scale"),
+    [
+        ({}, "hu"),
+        ({"RescaleType": "HU"}, "hu"),
+        ({"RescaleType": "US"}, "raw"),
+        ({"RescaleIntercept": None}, "raw"),
+        ({"SOPClassUID": MRImageStorage, "Modality": "MR"}, "raw"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "raw"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.999"}, "hu"),
+    ],
+)
+def test_hounsfield_units_only_where_the_file_says_so(make_dicom, attributes, scale):
+    assert read_header(make_dicom(**attributes)).scale == scale
+
+
+def test_planes(make_dicom):
+    for cosines, plane in (([0, 1, 0, 0, 0, -1], "sagittal"), ([1, 0, 0, 0, 0, -1], "coronal")):
+        assert read_header(make_dicom(ImageOrientationPatient=cosines)).tags["orientation"] == plane

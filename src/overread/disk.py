@@ -20,7 +20,8 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Write `content` to `path`: a reader sees the old file or the new one, never a part.
 
-    Text is written as UTF-8 with its line ends as they are. Missing folders are made. RunError where the disk is full or the folder may not be written.
+    Text is written as UTF-8 with its line ends as they are. Missing folders are made. RunError where the
+    disk is full or the folder may not be written.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     with replacing(path) as temporary:

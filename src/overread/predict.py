@@ -87,6 +87,11 @@ class Predictor:
         waiting.clear()
 
 
+def load(folder: str | Path) -> Predictor:
+    """Open a model folder for prediction. Raises ModelError where it cannot be used."""
+    return Predictor(folder)
+
+
 def image_files(paths: Sequence[str | Path]) -> list[Path]:
     """Files as they are, and every file below each folder, sorted; hidden files are left out.
 

@@ -117,9 +117,7 @@ def test_no_class_vanishes_from_a_resample():
         areas.append(metrics.auroc(positive, scores, weights=weights)[:, None])
         return areas[-1]
 
-    patient_bootstrap(
-        statistic, np.arange(52), positive.astype(int), rng=np.random.default_rng(0), n_resamples=500
-    )
+    patient_bootstrap(statistic, np.arange(52), positive.astype(int), rng=np.random.default_rng(0), n_resamples=500)
     assert not np.isnan(np.concatenate(areas)).any()
 
 
@@ -133,8 +131,7 @@ def test_the_same_generator_gives_the_same_interval_and_memory_is_bounded():
         return mean_of(values)(weights)
 
     ends = [
-        patient_bootstrap(statistic, units, strata, rng=np.random.default_rng(7), n_resamples=300)
-        for _ in range(2)
+        patient_bootstrap(statistic, units, strata, rng=np.random.default_rng(7), n_resamples=300) for _ in range(2)
     ]
     assert ends[0] == ends[1]
     assert max(seen) <= 16_000_000
@@ -167,8 +164,6 @@ def test_measured_survives_json_with_nan_and_prints():
     assert math.isnan(again.value)
     assert (again.label, again.n_patients, again.part) == ("tumor", None, "test")
     assert str(figure) == "-"
-    known = Measured(
-        name="auroc", value=0.8461, low=0.79, high=0.8942, n_images=203, n_patients=101, method="m"
-    )
+    known = Measured(name="auroc", value=0.8461, low=0.79, high=0.8942, n_images=203, n_patients=101, method="m")
     assert Measured.from_json(json.loads(json.dumps(known.to_json()))) == known
     assert str(known) == "0.846 (0.790 to 0.894)"

@@ -52,15 +52,11 @@ def test_counts_agree_with_scikit_learn(seed):
     table = metrics.confusion(truth, predicted, 4)
     assert table.tolist() == sklearn.confusion_matrix(truth, predicted).tolist()
     assert metrics.accuracy(table) == pytest.approx(sklearn.accuracy_score(truth, predicted))
-    assert metrics.balanced_accuracy(table) == pytest.approx(
-        sklearn.balanced_accuracy_score(truth, predicted)
-    )
+    assert metrics.balanced_accuracy(table) == pytest.approx(sklearn.balanced_accuracy_score(truth, predicted))
     assert metrics.sensitivity(table) == pytest.approx(sklearn.recall_score(truth, predicted, average=None))
     assert metrics.precision(table) == pytest.approx(sklearn.precision_score(truth, predicted, average=None))
     assert metrics.f1(table) == pytest.approx(sklearn.f1_score(truth, predicted, average=None))
-    assert metrics.macro(metrics.f1(table)) == pytest.approx(
-        sklearn.f1_score(truth, predicted, average="macro")
-    )
+    assert metrics.macro(metrics.f1(table)) == pytest.approx(sklearn.f1_score(truth, predicted, average="macro"))
     assert metrics.mcc(table) == pytest.approx(sklearn.matthews_corrcoef(truth, predicted))
     assert metrics.kappa(table) == pytest.approx(sklearn.cohen_kappa_score(truth, predicted))
 
@@ -154,3 +150,11 @@ def test_two_thousand_resamples_take_a_few_seconds(k, n):
     metrics.brier(truth, p, weights=weights)
     metrics.log_loss(truth, p, weights=weights)
     assert time.perf_counter() - start < 3
+
+
+def test_roc_curve_agrees_with_scikit_learn():
+    truth, _, p = random_case(3)
+    alarms, found = metrics.roc_curve(truth == 2, p[:, 2])
+    theirs = sklearn.roc_curve(truth == 2, p[:, 2], drop_intermediate=False)
+    assert alarms == pytest.approx(theirs[0])
+    assert found == pytest.approx(theirs[1])

@@ -14,8 +14,7 @@ def history_of(*accuracies: float, **columns: list[float]) -> History:
     for i, accuracy in enumerate(accuracies):
         more = {name: values[i] for name, values in columns.items()}
         history.add(
-            **{"train_loss": 1 / (i + 1), "train_accuracy": 0.5, "val_loss": 0.3, "val_accuracy": accuracy}
-            | more,
+            **{"train_loss": 1 / (i + 1), "train_accuracy": 0.5, "val_loss": 0.3, "val_accuracy": accuracy} | more,
             epoch=i + 1,
         )
     return history

@@ -47,8 +47,21 @@ def make_parser(verb: str | None = None) -> argparse.ArgumentParser:
         if name == verb:
             module = importlib.import_module(f"overread.cli.{name}")
             module.add_arguments(below)
+            below.usage = f"overread {name} {_wanted(below)} [options]"
             below.epilog = f"Example:\n  {module.EXAMPLE}"
     return parser
+
+
+def _wanted(parser: argparse.ArgumentParser) -> str:
+    """What a verb cannot do without: its flags are many, and are listed below the usage line."""
+    words = []
+    for action in parser._actions:
+        name = str(action.metavar or action.dest)
+        if not action.option_strings:
+            words.append(f"[{name}]" if action.nargs == "?" else f"{name}{' ...' if action.nargs == '+' else ''}")
+        elif action.required:
+            words.append(f"{action.option_strings[0]} {name}")
+    return " ".join(words)
 
 
 def run(arguments: Sequence[str]) -> int:

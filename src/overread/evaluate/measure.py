@@ -13,7 +13,7 @@ from overread.stats.intervals import Measured, newcombe_auroc, patient_bootstrap
 
 N_RESAMPLES = 2000
 FEW = 20
-"""With fewer patients than this in a class, 95 % bootstrap intervals held the truth 85 to 93 times in 100."""
+"""With 6 to 10 patients a class, 95 % bootstrap intervals held the truth 87 times in 100; with 20, 93 times."""
 
 Ends = tuple[float, float]
 Mask = NDArray[np.bool_]
@@ -63,9 +63,7 @@ class Sample:
         np.minimum.at(rarest, self.unit_of, rarity[self.truth])
         return rarest
 
-    def measured(
-        self, name: str, of: int | None, *, value: float, ends: Ends, among: Mask, method: str
-    ) -> Measured:
+    def measured(self, name: str, of: int | None, *, value: float, ends: Ends, among: Mask, method: str) -> Measured:
         """A figure of class `of` (None: of all together) that rests on the images `among`, (n,) bool."""
         return Measured(
             name=name,
@@ -120,15 +118,11 @@ def resampled(sample: Sample, rng: np.random.Generator) -> list[Measured]:
         return np.concatenate([together, areas, f1] if sample.k > 2 else [together, f1], axis=-1)
 
     values = statistic(np.ones((1, sample.truth.size)))[0]
-    lows, highs = patient_bootstrap(
-        statistic, sample.unit_of, sample.strata(), rng=rng, n_resamples=N_RESAMPLES
-    )
+    lows, highs = patient_bootstrap(statistic, sample.unit_of, sample.strata(), rng=rng, n_resamples=N_RESAMPLES)
     figures = []
     for (name, of), value, low, high in zip(names, values, lows, highs, strict=True):
         ends, method = _honest(sample, name, of, value=float(value), ends=(float(low), float(high)))
-        figures.append(
-            sample.measured(name, of, value=float(value), ends=ends, among=sample.all, method=method)
-        )
+        figures.append(sample.measured(name, of, value=float(value), ends=ends, among=sample.all, method=method))
     return figures
 
 
@@ -149,9 +143,7 @@ def _honest(sample: Sample, name: str, of: int | None, *, value: float, ends: En
         if name == "auroc":
             ends = newcombe_auroc(value, fewest, sum(groups) - fewest)
             return ends, f"Newcombe by {noun}, as all resamples agree{caveat}"
-        return wilson(
-            value * fewest, fewest
-        ), f"Wilson by {noun} of the rarest class, as all resamples agree{caveat}"
+        return wilson(value * fewest, fewest), f"Wilson by {noun} of the rarest class, as all resamples agree{caveat}"
     method = f"bootstrap (BCa, {N_RESAMPLES} resamples) of {sample.n_units(sample.all)} {noun}s{caveat}"
     if not sample.patients_known:
         method += "; patients unknown, too narrow where one has several images"

@@ -129,9 +129,7 @@ def as_table(score: Score) -> list[tuple[str, ...]]:
 
 def _check(truth: NDArray[np.int64], probabilities: Floats, k: int, part: str) -> None:
     if truth.size == 0:
-        raise CohortError(
-            f"The {part} part has no image, so nothing can be measured. Give it some: --fractions."
-        )
+        raise CohortError(f"The {part} part has no image, so nothing can be measured. Give it some: --fractions.")
     if probabilities.shape != (truth.size, k):
         raise ValueError(f"probabilities are {probabilities.shape}, expected {(truth.size, k)}")
     bad = ~np.isfinite(probabilities).all(1) | (np.abs(probabilities.sum(1) - 1) > 1e-3)

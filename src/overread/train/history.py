@@ -76,9 +76,7 @@ class History:
     def best(self, metric: str) -> EpochRow:
         """The row of `best_epoch`; RunError without epochs."""
         if not self.rows:
-            raise RunError(
-                "No epoch has been trained yet, so none is the best. Train at least one: --epochs 1."
-            )
+            raise RunError("No epoch has been trained yet, so none is the best. Train at least one: --epochs 1.")
         return self.rows[self.best_epoch(metric) - 1]
 
     def to_csv(self) -> str:

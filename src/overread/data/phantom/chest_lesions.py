@@ -43,7 +43,7 @@ def _place(rng: np.random.Generator, chest: Chest, z: float, *, depth_mm: float)
 
 
 def _nodule(rng: np.random.Generator, chest: Chest, z: float) -> Lesion:
-    radius = float(rng.uniform(5, 11))
+    radius = float(rng.uniform(6, 13))
     return make_lesion(
         rng,
         kind="nodule",
@@ -57,7 +57,7 @@ def _nodule(rng: np.random.Generator, chest: Chest, z: float) -> Lesion:
 
 
 def _pneumonia(rng: np.random.Generator, chest: Chest, z: float, *, first: bool) -> Lesion:
-    radius = float(rng.uniform(13, 26) if first else rng.uniform(8, 15))
+    radius = float(rng.uniform(16, 32) if first else rng.uniform(8, 15))
     return make_lesion(
         rng,
         kind="pneumonia",

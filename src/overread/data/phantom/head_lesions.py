@@ -68,12 +68,12 @@ def _aneurysms(rng: np.random.Generator, head: Head, site: Point) -> tuple[Lesio
 def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
     radius, side = rng.uniform(6.5, 14), rng.choice((-1, 1))
     place = rng.uniform() * (1.0 if z < 9 else 0.65)
-    if place < 0.45:
+    if place < 0.38:
         turn = rng.uniform(0.04, 0.46) * side
         reach = wall_mm(head, turn, z) - radius * rng.uniform(0.55, 0.8)
         x, y = reach * np.sin(2 * np.pi * turn), -reach * np.cos(2 * np.pi * turn)
         x, y = x * 68 / head.half_width_mm, y * 84 / head.half_length_mm
-    elif place < 0.65:
+    elif place < 0.62:
         x, y = side * radius * 0.8, rng.uniform(-64, -38) if z < 16 else rng.choice((-1, 1)) * rng.uniform(40, 62)
     else:
         share = rng.uniform()
@@ -95,7 +95,7 @@ def _metastases(rng: np.random.Generator, head: Head, z: float) -> tuple[Lesion,
     found = []
     for _ in range(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15))):
         first = not found
-        turn, share = rng.uniform(0, 1), np.sqrt(rng.uniform(0.05, 0.75))
+        turn, share = rng.uniform(0, 1), np.sqrt(rng.uniform(0.01, 0.72))
         radius = rng.uniform(6, 13) if first else rng.uniform(3.5, 8)
         reach = share * (wall_mm(head, turn, z) - radius)
         x, y = reach * np.sin(2 * np.pi * turn), -reach * np.cos(2 * np.pi * turn)

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from overread.data.phantom.shapes import Field, Grid, inside, paint, tube
 
+_Points = NDArray[np.float64]
+_Pieces = tuple[_Points, _Points, _Points]
+"""Starts (n, 3), ends (n, 3) and radii (n,) of one generation, in mm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
@@ -28,52 +32,59 @@ def grow_trees(
     for mirror in (1.0, -1.0):
         hilum = np.array((mirror * 42.0, 10.0, -10.0))
         for airway in (False, True):
-            pieces = _grow(rng, hilum, mirror, airway=airway)
+            pieces = _grow(rng, hilum, airway=airway)
             trees.append(_placed(pieces, stretch, shift_mm, turn_deg, airway=airway))
     return tuple(trees)
 
 
-def _grow(rng: np.random.Generator, hilum: NDArray[np.float64], mirror: float, *, airway: bool) -> list[_Piece]:
-    pieces: list[_Piece] = []
-    heads = []
-    for _ in range(4 if airway else 22):
-        heading = rng.standard_normal(3) * (0.75, 0.9, 1.0) + (mirror * 0.55, 0.05, 0.0)
-        start = hilum + rng.normal(0, 5, 3)
-        heads.append((start, heading / np.linalg.norm(heading), rng.uniform(2.2, 3.6)))
-    smallest = 1.7 if airway else 0.38
-    while heads:
-        start, heading, radius = heads.pop()
-        end = start + heading * rng.uniform(7.0, 13.0) * max(radius, 0.7) ** 0.4
-        pieces.append((start, end, radius))
-        narrower = radius * rng.uniform(0.82, 0.93)
-        turns = (0.32, -0.42) if rng.uniform() < 0.62 else (0.16,)
-        across = np.cross(heading, rng.standard_normal(3))
-        across /= np.linalg.norm(across)
-        for turn in turns:
-            bent = heading + turn * rng.uniform(0.6, 1.6) * across + rng.normal(0, 0.10, 3)
-            thin = narrower * (0.86 if len(turns) > 1 else 1.0) * (0.88 if turn < 0 else 1.0)
-            if thin > smallest:
-                heads.append((end, bent / np.linalg.norm(bent), thin))
+def _grow(rng: np.random.Generator, hilum: _Points, *, airway: bool) -> list[_Pieces]:
+    """Grow one tree a generation at a time: each piece goes on, bent, or forks, until it is too thin."""
+    count, thinnest = (4, 1.7) if airway else (22, 0.38)
+    outwards = np.array((np.sign(hilum[0]) * 0.55, 0.05, 0.0))
+    starts = hilum + rng.normal(0, 5, (count, 3))
+    headings = _unit(rng.standard_normal((count, 3)) * (0.75, 0.9, 1.0) + outwards)
+    radii = rng.uniform(2.2, 3.6, count)
+    pieces = []
+    while len(radii):
+        lengths = rng.uniform(7, 13, len(radii)) * np.maximum(radii, 0.7) ** 0.4
+        ends = starts + headings * lengths[:, None]
+        pieces.append((starts, ends, radii))
+        forks = rng.uniform(size=len(radii)) < 0.62
+        across = _unit(np.cross(headings, rng.standard_normal(headings.shape)))
+        thinner = radii * rng.uniform(0.82, 0.93, len(radii)) * np.where(forks, 0.86, 1.0)
+        grown = [(ends, headings, across * np.where(forks, 0.32, 0.16)[:, None], thinner)]
+        grown.append((ends[forks], headings[forks], -0.42 * across[forks], 0.88 * thinner[forks]))
+        starts, headings, bends, radii = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+        bends = bends * rng.uniform(0.6, 1.6, len(radii))[:, None] + rng.normal(0, 0.10, bends.shape)
+        alive = radii > thinnest
+        starts, headings, radii = starts[alive], _unit(headings + bends)[alive], radii[alive]
     return pieces
 
 
-_Piece = tuple[NDArray[np.float64], NDArray[np.float64], float]
+def _unit(vectors: _Points) -> _Points:
+    unit: _Points = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit
 
 
 def _placed(
-    pieces: list[_Piece],
+    pieces: list[_Pieces],
     stretch: tuple[float, float],
     shift_mm: tuple[float, float],
     turn_deg: float,
     *,
     airway: bool,
 ) -> Tree:
+    """The pieces in the scanner's millimetres."""
     cos, sin = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
     turn = np.array(((cos, -sin, 0), (sin, cos, 0), (0, 0, 1)))
     scale, shift = np.array((*stretch, 1.0)), np.array((*shift_mm, 0.0))
-    starts = np.array([piece[0] for piece in pieces]) * scale @ turn.T + shift
-    ends = np.array([piece[1] for piece in pieces]) * scale @ turn.T + shift
-    return Tree(starts=starts, ends=ends, radii_mm=np.array([piece[2] for piece in pieces]), airway=airway)
+    starts, ends, radii = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    return Tree(
+        starts=starts * scale @ turn.T + shift,
+        ends=ends * scale @ turn.T + shift,
+        radii_mm=radii,
+        airway=airway,
+    )
 
 
 def paint_trees(hu: Field, trees: tuple[Tree, ...], grid: Grid, *, within: Field, blood_hu: float) -> None:

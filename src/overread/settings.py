@@ -93,7 +93,9 @@ class TrainSettings:
 
     backbone: str = _setting("auto", "network: any name of timm's, alexnet, or auto (see overread show)")
     weights: str = _setting(
-        "auto", "pretrained weights: a file, auto (look in the cache, the hub, installed packages) or none"
+        "auto",
+        "pretrained weights: a file, a folder of files named after their networks, auto (look in the cache, "
+        "the hub, installed packages) or none",
     )
     split: str = _setting(
         "auto",

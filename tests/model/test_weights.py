@@ -200,3 +200,12 @@ def test_real_resnets_name_the_cat_and_the_coffee(
     assert choose_backbone("auto", file).backbone == backbone
     assert class_of(cat, backbone, file) in CATS
     assert class_of(coffee, backbone, file) in COFFEE
+
+
+def test_a_folder_gives_the_file_named_after_the_network(tmp_path: Path) -> None:
+    for name in ("resnet18-f37072fd.pth", "resnet50.safetensors", "notes.txt"):
+        (tmp_path / name).write_bytes(b"weights")
+    found = find_weights("resnet50", str(tmp_path))
+    assert found.path == tmp_path / "resnet50.safetensors"
+    with pytest.raises(WeightsError, match=r"named after vgg16.*found resnet18-f37072fd\.pth, resnet50\.safetensors"):
+        find_weights("vgg16", str(tmp_path))

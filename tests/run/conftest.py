@@ -10,6 +10,7 @@ from PIL import Image
 
 from overread.data.cohort import CohortSettings
 from overread.run.job import Job
+from overread.run.train import train
 from overread.settings import ImageSettings, recipe_settings
 
 PATIENTS_A_CLASS = 6
@@ -48,11 +49,11 @@ def cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cohort(tmp_path_factory.mktemp("cohort") / "shapes")
 
 
-@pytest.fixture
-def job(cohort_folder: Path, tmp_path: Path) -> Job:
+def make_job(source: Path, out: Path) -> Job:
+    """Three short epochs of a tiny network, by patient."""
     return Job(
-        source=cohort_folder,
-        out=tmp_path / "run",
+        source=source,
+        out=out,
         train=recipe_settings(
             "default",
             backbone=TINY,
@@ -67,3 +68,16 @@ def job(cohort_folder: Path, tmp_path: Path) -> Job:
         image=ImageSettings(size_px=64),
         cohort=CohortSettings(patient_regex=r"/(\w\d)-"),
     )
+
+
+@pytest.fixture
+def job(cohort_folder: Path, tmp_path: Path) -> Job:
+    return make_job(cohort_folder, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def finished(cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job of a run that has ended. Its folder is read by many tests: none may change it."""
+    job = make_job(cohort_folder, tmp_path_factory.mktemp("finished") / "run")
+    train(job)
+    return job

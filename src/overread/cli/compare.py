@@ -35,12 +35,11 @@ def run(args: argparse.Namespace) -> int:
     job = make_job(args, out=args.out or new_folder(args.source))
     from overread.cli.console import ConsoleWatcher
     from overread.cli.outcome import print_several
-    from overread.model.backbones import describe
     from overread.run import many
 
-    for name in names:
-        describe(name)  # an unknown name ends the command before the first network has trained
+    jobs = many.by_backbone(job, names)
+    many.check_weights(jobs)
     with ConsoleWatcher() as watch:
-        outcomes = many.run_all(many.by_backbone(job, names), out=job.out, watch=watch)
+        outcomes = many.run_all(jobs, out=job.out, watch=watch)
         print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=False)
     return 0

@@ -18,18 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("overread-demo"), help="folder to write (default: overread-demo)"
     )
-    parser.add_argument(
-        "--patients", type=int, default=PATIENTS, help=f"phantom patients (default: {PATIENTS})"
-    )
-    parser.add_argument(
-        "--epochs", type=int, default=EPOCHS, help=f"passes over the images (default: {EPOCHS})"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="fixes the phantoms and the training (default: 0)"
-    )
-    parser.add_argument(
-        "--body", choices=("head", "chest"), default="head", help="what to scan (default: head)"
-    )
+    parser.add_argument("--patients", type=int, default=PATIENTS, help=f"phantom patients (default: {PATIENTS})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"passes over the images (default: {EPOCHS})")
+    parser.add_argument("--seed", type=int, default=0, help="fixes the phantoms and the training (default: 0)")
+    parser.add_argument("--body", choices=("head", "chest"), default="head", help="what to scan (default: head)")
     parser.add_argument("--weights", default="auto", help="pretrained weights, as for overread train")
 
 
@@ -49,9 +41,7 @@ def run(args: argparse.Namespace) -> int:
     check_free(model)
     workers = os.cpu_count() or 1
     with ConsoleWatcher() as watch:
-        watch.say(
-            f"1. {settings.patients} phantom patients ({settings.body} CT as DICOM) in {phantoms / 'images'}"
-        )
+        watch.say(f"1. {settings.patients} phantom patients ({settings.body} CT as DICOM) in {phantoms / 'images'}")
         make_phantoms(
             phantoms,
             settings,

@@ -9,9 +9,7 @@ import typing
 from typing import Any
 
 
-def add_flags(
-    parser: argparse.ArgumentParser, kind: type[Any], *, title: str, omit: tuple[str, ...] = ()
-) -> None:
+def add_flags(parser: argparse.ArgumentParser, kind: type[Any], *, title: str, omit: tuple[str, ...] = ()) -> None:
     """Add a flag for each field of `kind`; a flag that is not given stays out of `given_flags`."""
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(kind)

@@ -77,9 +77,7 @@ def told_how_to_go_on(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         if (folder / bundle.WEIGHTS).exists():
-            console.print(
-                f"\nStopped. The best epoch so far is kept in {folder / bundle.WEIGHTS}.", markup=False
-            )
+            console.print(f"\nStopped. The best epoch so far is kept in {folder / bundle.WEIGHTS}.", markup=False)
             console.print(f"Test it as it is: overread train --resume {folder} --finish", markup=False)
         else:
             console.print("\nStopped before the first epoch had ended.", markup=False)

@@ -32,8 +32,6 @@ def run(args: argparse.Namespace) -> int:
             workers=os.cpu_count() or 1,
             progress=lambda done, total: watch.step("phantom patients", done, total),
         )
-        watch.say(
-            f"{settings.patients} patients are in {args.out / 'images'}; {args.out / 'truth.json'} tells all."
-        )
+        watch.say(f"{settings.patients} patients are in {args.out / 'images'}; {args.out / 'truth.json'} tells all.")
         watch.say(f"Next: overread train {args.out / 'images'}")
     return 0

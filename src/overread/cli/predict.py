@@ -23,9 +23,7 @@ SOME_FAILED = 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model folder that overread train wrote")
-    parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE-OR-FOLDER", help="images, or folders of images"
-    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE-OR-FOLDER", help="images, or folders of images")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the model's warnings in it")
     form.add_argument("--csv", action="store_true", help="print CSV, a row an image")
@@ -38,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor(args.model)
     files = image_files(args.files)
     if not files:
-        raise ImageError(
-            f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some."
-        )
+        raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some.")
     found = _watched(predictor, files)
     if args.json:
         predictions = list(found)

@@ -29,16 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a MONAI datalist, a MedMNIST NPZ, or a DICOM tree with --labels",
     )
     parser.add_argument("--out", type=Path, help="the model folder to write (default: runs/NAME-1, -2, ...)")
-    parser.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed"
-    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
     parser.add_argument(
         "--finish", action="store_true", help="with --resume: train no further, test the best epoch so far"
     )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
-    parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="train N seeds and report the spread"
-    )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train N seeds and report the spread")
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
     )
@@ -120,9 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     if (args.source is None) == (args.resume is None):
-        raise SettingsError(
-            "Give the images to train on, or --resume RUN to go on with a run; one of the two."
-        )
+        raise SettingsError("Give the images to train on, or --resume RUN to go on with a run; one of the two.")
     if args.resume is not None:
         given = [*given_flags(args, TrainSettings), *given_flags(args, ImageSettings)]
         given += given_flags(args, CohortSettings)

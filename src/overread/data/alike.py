@@ -35,6 +35,7 @@ def _cosines() -> NDArray[np.float64]:
 
 
 _COSINES = _cosines()
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.int64)
 
 
 def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprints:
@@ -47,9 +48,8 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprints:
     small = np.asarray(Pillow.fromarray(grey).resize((_SIDE, _SIDE), Pillow.Resampling.BOX), np.float64)
     if small.std() < _FLAT_LEVELS:
         return np.zeros(4, np.uint64)
-    waves = (_COSINES @ small @ _COSINES.T).ravel()
-    # rounding first: equal images must not differ by the last bit of a floating-point sum
-    waves = waves.round(3)
+    # rounded: machines differ in the last bit of a sum, and a wave near the median must not flip by it
+    waves = (_COSINES @ small @ _COSINES.T).ravel().round(3)
     bits = waves > np.median(waves[1:])
     return np.packbits(bits).view(np.uint64)
 
@@ -63,15 +63,9 @@ def alike_groups(fingerprints: Fingerprints, *, threshold: int = THRESHOLD_BITS)
     if not 0 <= threshold <= THRESHOLD_BITS:
         raise ValueError(f"threshold is {threshold}; the bands are made for 0 to {THRESHOLD_BITS}")
     distinct, inverse = np.unique(fingerprints.reshape(-1, 4), axis=0, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    groups = join_pairs(len(distinct), _close_pairs(distinct, threshold))
-    _, first = np.unique(inverse, return_index=True)
-    images = np.arange(len(inverse))
-    pairs = [(int(first[place]), int(image)) for image, place in zip(images, inverse, strict=True)]
-    leaders: dict[int, int] = {}
-    for place, group in enumerate(groups.tolist()):
-        pairs.append((leaders.setdefault(group, int(first[place])), int(first[place])))
-    return join_pairs(len(inverse), pairs)
+    groups = join_pairs(len(distinct), _close_pairs(distinct, threshold))[inverse.reshape(-1)]
+    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[place].astype(np.int64)
 
 
 def _close_pairs(distinct: Fingerprints, threshold: int) -> Iterator[tuple[int, int]]:
@@ -84,7 +78,7 @@ def _close_pairs(distinct: Fingerprints, threshold: int) -> Iterator[tuple[int, 
         order = np.argsort(key, kind="stable")
         for first, second in _pairs_of_equal(key[order]):
             one, other = order[first], order[second]
-            apart = np.bitwise_count(distinct[one] ^ distinct[other]).sum(axis=1)
+            apart = _ONES[(distinct[one] ^ distinct[other]).view(np.uint8)].sum(axis=1)
             near = apart <= threshold
             yield from zip(one[near].tolist(), other[near].tolist(), strict=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Choice:
 def find_weights(
     backbone: str, spec: str = "auto", *, timeout_s: float = 4.0, internet: Internet | None = None
 ) -> Weights:
-    """The weights of a network: those in the file `spec`, or with `auto` the first that any place has.
+    """The weights of a network: in the file or folder `spec`, or with `auto` in the first place that has them.
 
     `none` means random weights, and must be asked for. Hand one `internet` through several searches, so that
     a silent server is waited for once. WeightsError tells each place that was tried and what was found there.
@@ -64,6 +65,8 @@ def find_weights(
         return blank
     if spec != "auto":
         path = Path(spec).expanduser()
+        if path.is_dir():
+            path = _in_folder(path, backbone)
         if not path.is_file():
             raise WeightsError(f"There is no file of weights at {spec}. Give --weights a file, auto or none.")
         return replace(blank, path=path, source=f"the file {path.name}", sha256=sha256_of(path))
@@ -107,13 +110,13 @@ def choose_backbone(
     if spec == "none":
         weights = find_weights(AUTO[0], "none")
         return Choice(backbone=AUTO[0], weights=weights, why=f"{AUTO[0]}, the default; weights: {weights.source}.")
-    if spec != "auto":
+    if spec != "auto" and not Path(spec).expanduser().is_dir():
         return _guess(Path(spec).expanduser())
     internet = internet or Internet(timeout_s=timeout_s)
     failures: list[WeightsError] = []
     for name in AUTO:
         try:
-            weights = find_weights(name, internet=internet)
+            weights = find_weights(name, spec, internet=internet)
         except WeightsError as error:
             failures.append(error)
         else:
@@ -122,6 +125,19 @@ def choose_backbone(
                 why = f"{why[:-1]}, because those of {AUTO[0]} cannot be had here (--weights FILE gives them)."
             return Choice(backbone=name, weights=weights, why=why)
     raise WeightsError(" ".join(str(failure) for failure in failures)) from failures[-1]
+
+
+def _in_folder(folder: Path, backbone: str) -> Path:
+    """The file of a folder that is named after the network: `resnet18.safetensors`, `resnet18-f37072fd.pth`."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".pth")]
+    fitting = [path for path in files if re.split(r"[-.]", path.name)[0] == backbone]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = ", ".join(path.name for path in fitting or files) or "none"
+    raise WeightsError(
+        f"{folder} should hold one file of weights named after {backbone}, such as {backbone}.safetensors; "
+        f"found {found}. Add or rename one, or give --weights a file."
+    )
 
 
 def _guess(path: Path) -> Choice:

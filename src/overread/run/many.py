@@ -9,6 +9,8 @@ from pathlib import Path
 
 from overread.errors import RunError
 from overread.model import bundle
+from overread.model.internet import Internet
+from overread.model.weights import choose_backbone
 from overread.run.inputs import write_csv
 from overread.run.job import CACHE, RECORD, Job, read_record
 from overread.run.outputs import Outcome, read_outcome
@@ -29,10 +31,14 @@ def by_seed(job: Job, n_seeds: int) -> dict[str, Job]:
 
 def by_backbone(job: Job, backbones: Sequence[str]) -> dict[str, Job]:
     """The same job with several networks, on one split."""
-    return {
-        name: dataclasses.replace(job, train=dataclasses.replace(job.train, backbone=name))
-        for name in backbones
-    }
+    return {name: dataclasses.replace(job, train=dataclasses.replace(job.train, backbone=name)) for name in backbones}
+
+
+def check_weights(jobs: dict[str, Job]) -> None:
+    """Find every network's weights, so that a missing one ends the work before the first network has trained."""
+    internet = Internet()
+    for job in jobs.values():
+        choose_backbone(job.train.backbone, job.train.weights, internet=internet)
 
 
 def run_all(jobs: dict[str, Job], *, out: Path, watch: Watcher | None = None) -> dict[str, Outcome]:
@@ -68,9 +74,7 @@ def _run_one(job: Job, watch: Watcher) -> Outcome:
     earlier, _ = read_record(job.out)
     for field in ("train", "image", "cohort", "skip_bad"):
         if getattr(earlier, field) != getattr(job, field):
-            raise RunError(
-                f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out."
-            )
+            raise RunError(f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out.")
     if (job.out / bundle.CARD).exists():
         watch.say(f"{job.out} has ended already; kept.")
         return read_outcome(job.out)

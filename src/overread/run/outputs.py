@@ -61,9 +61,7 @@ def finish_run(
     watch: Watcher,
 ) -> Outcome:
     """Score the test part once, draw, export, and seal the model folder. `network` holds its best epoch."""
-    probabilities = {
-        part: _probabilities(network, inputs, part, weights, job, watch) for part in ("val", "test")
-    }
+    probabilities = {part: _probabilities(network, inputs, part, weights, job, watch) for part in ("val", "test")}
     scored = score(
         inputs.part("test").labels,
         probabilities["test"],

@@ -76,9 +76,7 @@ def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: boo
     _check_same(before or {}, found, job.out)
     write_record(job, **found)
     network, history = _fit(job, inputs, choice, watch, finish=finish)
-    outcome = finish_run(
-        job, inputs=inputs, network=network, weights=choice.weights, history=history, watch=watch
-    )
+    outcome = finish_run(job, inputs=inputs, network=network, weights=choice.weights, history=history, watch=watch)
     _clean(job.out)
     return outcome
 
@@ -95,9 +93,7 @@ def _gather(job: Job, watch: Watcher, *, first_time: bool) -> Inputs:
         raise
 
 
-def _fit(
-    job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool
-) -> tuple[nn.Module, History]:
+def _fit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool) -> tuple[nn.Module, History]:
     """Train, and return the network with the weights of its best epoch, and the history."""
     network = create(choice.backbone, len(inputs.cohort.classes), seed=job.train.seed)
     load_weights(network, choice.weights)
@@ -113,9 +109,7 @@ def _fit(
     )
     history = trainer.fit(go_on=not finish)
     if not len(history):
-        raise RunError(
-            f"No epoch of {job.out} has ended yet, so there is nothing to test. Leave out --finish."
-        )
+        raise RunError(f"No epoch of {job.out} has ended yet, so there is nothing to test. Leave out --finish.")
     best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(job.out).items()}
     network.load_state_dict(best)
     return network, history

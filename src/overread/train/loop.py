@@ -126,7 +126,7 @@ class Trainer:
             if self._out_of_patience():
                 break
             began = time.perf_counter()
-            train = self._run_epoch(epoch)
+            train = self.run_epoch(epoch)
             seconds = time.perf_counter() - began
             val, val_auroc = self._validate(epoch)
             self.history.add(
@@ -147,7 +147,8 @@ class Trainer:
             self.watch.epoch(self.history.rows[-1], best)
         return self.history
 
-    def _run_epoch(self, epoch: int) -> Measure:
+    def run_epoch(self, epoch: int) -> Measure:
+        """Train on every image once; `epoch` counts from 0."""
         generator = epoch_generator(self.settings.seed, epoch)
         self.network.train()
         for module in self.frozen:

@@ -27,9 +27,9 @@ from overread.data.cache import build_cache
 from overread.data.cohort import read_cohort
 from overread.model.backbones import create
 from overread.settings import ImageSettings, recipe_settings
-from overread.train.batches import Normaliser, Part
-from overread.train.loop import Trainer
-from overread.train.watch import Silent
+from overread.training.batches import Normaliser, Part
+from overread.training.loop import Trainer
+from overread.training.watch import Silent
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BATCH = 32

@@ -7,7 +7,7 @@ import pytest
 
 from overread.report.figures import history_curves, roc_figure
 from overread.stats import metrics
-from overread.train.history import History
+from overread.training.history import History
 
 MARK = "split by image: patients are shared between train and test"
 

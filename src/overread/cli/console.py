@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from overread.train.history import EpochRow, format_row, header
+from overread.training.history import EpochRow, format_row, header
 
 PLAIN_EVERY_SECONDS = 15.0
 """how often a long stage speaks up where there is no terminal"""

@@ -44,8 +44,8 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprints:
     Bits say which of the 256 lowest spatial frequencies of the grey image lie above their median. An image
     without structure (standard deviation below 2 of 255) gets all zeros, so that blank images are alike.
     """
-    grey = pixels.mean(axis=2).round().astype(np.uint8)
-    small = np.asarray(Pillow.fromarray(grey).resize((_SIDE, _SIDE), Pillow.Resampling.BOX), np.float64)
+    grey = Pillow.fromarray(pixels).convert("L")
+    small = np.asarray(grey.resize((_SIDE, _SIDE), Pillow.Resampling.BOX), np.float64)
     if small.std() < _FLAT_LEVELS:
         return np.zeros(4, np.uint64)
     # rounded: machines differ in the last bit of a sum, and a wave near the median must not flip by it

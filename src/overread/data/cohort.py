@@ -44,7 +44,8 @@ def read_cohort(source: str | Path, settings: CohortSettings | None = None) -> C
     rows, problems = _rows(listing, headers)
     patients_from = _patients_from(rows, listing, settings, headers)
     rows, without = _with_patients(rows, patients_from, headers, settings)
-    problems = [*listing.problems, *problems, *without]
+    # what stops a run comes first
+    problems = sorted([*listing.problems, *problems, *without], key=lambda problem: problem.kind == "unlisted")
     return Cohort(
         root=listing.root,
         rows=tuple(rows),

@@ -85,7 +85,8 @@ def decode_file(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator
             yield Decoded(rows=(row,), problem=_problem(file, error))
         except MemoryError:
             raise RunError(
-                f"{file.name} needs more memory than is free. Close other programs, use fewer --workers, or leave it out."
+                f"{file.name} needs more memory than is free. Close other programs, use fewer --workers, or leave "
+                "it out."
             ) from None
         else:
             pixels[row] = square
@@ -96,9 +97,7 @@ def _problem(file: File, error: ImageError) -> Problem:
     return Problem(path=file.name, kind=error.kind, message=str(error))
 
 
-def _in_processes(
-    files: Sequence[File], target: Path, settings: ImageSettings, workers: int, report: Report
-) -> None:
+def _in_processes(files: Sequence[File], target: Path, settings: ImageSettings, workers: int, report: Report) -> None:
     # spawn: a fork would copy the threads' locks of a program that has torch or a progress bar running
     context = multiprocessing.get_context("spawn")
     states = context.RawArray(c_byte, len(files))
@@ -133,8 +132,8 @@ def _killed(files: Sequence[File], states: Any) -> str:
     suspects = [file.name for file, state in zip(files, states, strict=True) if state == _UNDER_WAY]
     found = " or ".join(suspects[:4]) or "a file"
     return (
-        f"A process that decodes images was killed while it read {found}; the memory may be full, or the file crashes "
-        "its decoder. Use fewer --workers, or leave the file out."
+        f"A process that decodes images was killed while it read {found}; the memory may be full, or the file "
+        "crashes its decoder. Use fewer --workers, or leave the file out."
     )
 
 
@@ -169,7 +168,7 @@ def _end_with_parent() -> None:
 
 
 def _decode_batch(start: int, files: Sequence[File]) -> list[Decoded]:
-    found = []
+    found: list[Decoded] = []
     for place, file in enumerate(files, start):
         _Worker.states[place] = _UNDER_WAY
         found += decode_file(file, _Worker.pixels, _Worker.settings)

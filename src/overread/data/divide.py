@@ -32,9 +32,7 @@ def divide_images(labels: Places, sizes: Sequence[int], rng: np.random.Generator
     return parts
 
 
-def divide_groups(
-    groups: Places, labels: Places, shares: Sequence[float], rng: np.random.Generator
-) -> Places:
+def divide_groups(groups: Places, labels: Places, shares: Sequence[float], rng: np.random.Generator) -> Places:
     """Divide groups of images as wholes, stratified by class: (n,) int64, the part of each image.
 
     Each class's images, and each class's groups, are spread by `shares` (their sum is 1) as nearly as whole
@@ -56,8 +54,10 @@ def groups_by_class(groups: Places, labels: Places, n_classes: int) -> Places:
 
 @dataclass(frozen=True, kw_only=True)
 class _Problem:
-    """weights: (g, columns), what share of each column's total a group holds; the first `n_classes` columns
-    count groups by class, the next images by class, the last all images. shares: (parts,).
+    """What the groups hold, and the shares that are wanted.
+
+    weights: (g, columns), what share of each column's total a group holds; the first `n_classes` columns count
+    groups by class, the next images by class, the last all images. shares: (parts,).
     """
 
     weights: Matrix
@@ -140,7 +140,7 @@ def _greedy(problem: _Problem, rng: np.random.Generator) -> Places:
 def _whole_numbers(counts: Places, sizes: Places) -> Places:
     """A table (classes, parts) of whole numbers near counts x sizes / n, whose rows and columns sum to them."""
     exact = np.outer(counts, sizes) / max(1, counts.sum())
-    table = np.floor(exact + 1e-9).astype(np.int64)
+    table: Places = np.floor(exact + 1e-9).astype(np.int64)
     while (missing := counts - table.sum(axis=1)).any():
         room = sizes - table.sum(axis=0)
         open_cells = (missing > 0)[:, None] & (room > 0)

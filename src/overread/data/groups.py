@@ -47,7 +47,7 @@ def cohort_groups(cohort: Cohort, alike: Groups | None = None) -> Groups:
     ]
     if alike is not None:
         ties.append(_with_unknown(alike.tolist(), unknown))
-    keys = [[row.patient for row in rows], *ties]
+    keys: list[Sequence[Hashable]] = [[row.patient for row in rows], *ties]
     return join_pairs(len(rows), (pair for key in keys for pair in _pairs(key)))
 
 

@@ -130,9 +130,7 @@ class CohortSettings:
     labels: str | None = _setting(
         None, "CSV with labels for a DICOM tree, joined by path, instance, series, study or patient"
     )
-    root: str | None = _setting(
-        None, "folder that the paths in the list start from (default: the list's own)"
-    )
+    root: str | None = _setting(None, "folder that the paths in the list start from (default: the list's own)")
 
     def __post_init__(self) -> None:
         if self.patient_regex is not None:
@@ -143,9 +141,7 @@ class CohortSettings:
         try:
             pattern = re.compile(self.patient_regex or "")
         except re.error as error:
-            raise SettingsError(
-                f"--patient-regex {self.patient_regex} is no regular expression: {error}."
-            ) from None
+            raise SettingsError(f"--patient-regex {self.patient_regex} is no regular expression: {error}.") from None
         if pattern.groups != 1 and "patient" not in pattern.groupindex:
             raise SettingsError(
                 f"--patient-regex {self.patient_regex} has {pattern.groups} groups; it needs one, in parentheses, "

@@ -98,9 +98,7 @@ def leave_one_site_out(
         raise SplitError(
             f"Leaving one site out needs two sites, found {len(sites)}. Name the column by --site-column."
         )
-    return [
-        split_cohort(cohort, by=f"site:{site}", fractions=fractions, seed=seed, groups=groups) for site in sites
-    ]
+    return [split_cohort(cohort, by=f"site:{site}", fractions=fractions, seed=seed, groups=groups) for site in sites]
 
 
 Parts = NDArray[np.object_]

@@ -27,7 +27,7 @@ def check_patients(cohort: Cohort, by: str) -> None:
             "No patient is known, so --split patient cannot be done. Name them by a CSV column, by --patient-regex "
             "on the path, or give the DICOM files; or use --split alike, which keeps nearly equal images together."
         )
-    elif rule.kind in ("patient", "fold") and cohort.patients_from != "none":
+    elif rule.kind in ("patient", "alike", "fold") and cohort.patients_from != "none":
         check_groups(cohort, cohort_groups(cohort), rule)
 
 
@@ -53,9 +53,7 @@ def check_groups(cohort: Cohort, groups: Groups, rule: Rule) -> None:
             f"them equal, tell patients apart by a CSV column or --patient-regex; else add patients, or {_OVERRIDE}."
         )
     if n_groups.max() == 1:
-        raise SplitError(
-            f"Each class here is a single patient ({counts}), {reason}. Add patients, or {_OVERRIDE}."
-        )
+        raise SplitError(f"Each class here is a single patient ({counts}), {reason}. Add patients, or {_OVERRIDE}.")
     raise SplitError(
         f"{names} too few patients ({counts}; {rule.unit} needs {rule.groups_needed} in each class), {reason}. Add "
         f"patients, leave the class out, or {_OVERRIDE}."
@@ -103,11 +101,12 @@ def _check_given(cohort: Cohort) -> None:
             "make a new split with --split patient."
         )
     if shared := shared_patients(cohort, parts):
-        named = ", ".join(f"{patient_hash(who)} in {' and '.join(held)}" for who, held in list(shared.items())[:3])
+        named = [f"{patient_hash(who)} in {' and '.join(held)}" for who, held in shared.items()]
+        some = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
         are = "patient is" if len(shared) == 1 else "patients are"
         raise SplitError(
-            f"{len(shared)} {are} in more than one part of the list's split ({named}{', ...' if len(shared) > 3 else ''}). "
-            "Mend the split column, or make a new split with --split patient."
+            f"{len(shared)} {are} in more than one part of the list's split ({some}). Mend "
+            "the split column, or make a new split with --split patient."
         )
 
 

@@ -82,9 +82,7 @@ def load_resume(folder: Path) -> tuple[Arrays, str] | None:
         return None
     arrays, metadata = _load_arrays(folder / RESUME)
     if "history" not in metadata:
-        raise ModelError(
-            f"{folder / RESUME} is not the state of a run: it holds no history. Start the run anew."
-        )
+        raise ModelError(f"{folder / RESUME} is not the state of a run: it holds no history. Start the run anew.")
     return arrays, metadata["history"]
 
 
@@ -99,12 +97,15 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def seal(folder: Path, card: Card) -> Card:
-    """Write `model.json` with the hash of every file in the folder; from here on it is a model folder."""
-    files = {
-        path.relative_to(folder).as_posix(): hash_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (CARD, RESUME) and not path.name.startswith(".")
-    }
+    """Write `model.json` with the hash of every file in the folder; from here on it is a model folder.
+
+    Hidden files and the state for resuming do not belong to it.
+    """
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    kept = [
+        path for path in paths if path.name not in (CARD, RESUME) and not any(p.startswith(".") for p in path.parts)
+    ]
+    files = {path.as_posix(): hash_file(folder / path) for path in kept}
     card = dataclasses.replace(card, files=files)
     write_json(folder / CARD, dataclasses.asdict(card))
     return card
@@ -136,9 +137,7 @@ def _unfinished(folder: Path) -> str:
 def _verify(folder: Path, name: str, known: dict[str, str]) -> None:
     path = folder / name
     if name not in known or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ModelError(
-            f"{CARD} in {folder} does not vouch for {name}. Take the folder from its source again."
-        )
+        raise ModelError(f"{CARD} in {folder} does not vouch for {name}. Take the folder from its source again.")
     if not path.is_file():
         raise ModelError(f"{name} is missing from {folder}. Take the folder from its source again.")
     found = hash_file(path)

@@ -26,7 +26,7 @@ from overread.report.style import (
 )
 from overread.stats import metrics
 from overread.stats.intervals import Measured
-from overread.train.history import History
+from overread.training.history import History
 
 _COLOURS = (
     "#2166AC",

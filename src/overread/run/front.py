@@ -12,7 +12,7 @@ from overread.run import train as stages
 from overread.run.job import Job
 from overread.run.outputs import Outcome
 from overread.settings import ImageSettings, TrainSettings, from_dict, recipe_settings
-from overread.train.watch import Watcher
+from overread.training.watch import Watcher
 
 
 def train(
@@ -38,7 +38,7 @@ def train(
     given: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
     for name, value in settings.items():
         if name not in fields:
-            raise SettingsError(f"{name} is not a setting of overread.train. See overread train --help.")
+            raise SettingsError(f"{name} is not a setting of overread.training. See overread train --help.")
         given[fields[name]][name] = value
     job = Job(
         source=Path(source),

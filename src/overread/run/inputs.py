@@ -22,8 +22,8 @@ from overread.disk import write_atomically
 from overread.errors import BadInputsError
 from overread.run.job import CACHE, PROBLEMS, Job
 from overread.settings import ImageSettings
-from overread.train.batches import Part
-from overread.train.watch import Watcher
+from overread.training.batches import Part
+from overread.training.watch import Watcher
 
 PARTS = ("train", "val", "test")
 SKIPPED = "skipped.csv"

@@ -15,7 +15,7 @@ from overread.run.inputs import write_csv
 from overread.run.job import CACHE, RECORD, Job, read_record
 from overread.run.outputs import Outcome, read_outcome
 from overread.run.train import resume, train
-from overread.train.watch import Silent, Watcher
+from overread.training.watch import Silent, Watcher
 
 TABLE = "runs.csv"
 

@@ -18,7 +18,7 @@ from overread.report.figures import (
 )
 from overread.run.inputs import Inputs
 from overread.run.job import Job
-from overread.train.history import History
+from overread.training.history import History
 
 FOLDER = "figures"
 SHOWN = 20

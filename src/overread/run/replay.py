@@ -11,7 +11,7 @@ from overread.model import bundle
 from overread.run.job import machine, read_record, versions
 from overread.run.outputs import read_outcome
 from overread.run.train import train
-from overread.train.watch import Silent, Watcher
+from overread.training.watch import Silent, Watcher
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ from overread.model.weights import Choice, choose_backbone, load_weights
 from overread.run.inputs import Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
-from overread.train.batches import Normaliser
-from overread.train.history import History
-from overread.train.loop import Trainer
-from overread.train.watch import Silent, Watcher
+from overread.training.batches import Normaliser
+from overread.training.history import History
+from overread.training.loop import Trainer
+from overread.training.watch import Silent, Watcher
 
 
 def train(job: Job, *, watch: Watcher | None = None) -> Outcome:

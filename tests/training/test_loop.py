@@ -12,10 +12,10 @@ from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.stages import stages_of
 from overread.settings import TrainSettings, recipe_settings
-from overread.train.batches import Normaliser, Part
-from overread.train.history import EpochRow
-from overread.train.loop import Trainer, softmax
-from overread.train.watch import Silent
+from overread.training.batches import Normaliser, Part
+from overread.training.history import EpochRow
+from overread.training.loop import Trainer, softmax
+from overread.training.watch import Silent
 
 
 def make_part(n: int, *, seed: int) -> Part:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from overread.errors import RunError
-from overread.train.history import EpochRow, History, format_row, header
+from overread.training.history import EpochRow, History, format_row, header
 
 
 def history_of(*accuracies: float, **columns: list[float]) -> History:

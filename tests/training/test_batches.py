@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from overread.train.batches import (
+from overread.training.batches import (
     Normaliser,
     Part,
     augment,
@@ -53,9 +53,7 @@ def test_in_order_keeps_the_order(part: Part) -> None:
     ("n", "size", "expected"),
     [(6, 3, [(0, 3), (3, 6)]), (7, 3, [(0, 3), (3, 7)]), (8, 3, [(0, 3), (3, 6), (6, 8)]), (1, 3, [(0, 1)])],
 )
-def test_no_batch_but_the_only_one_holds_one_image(
-    n: int, size: int, expected: list[tuple[int, int]]
-) -> None:
+def test_no_batch_but_the_only_one_holds_one_image(n: int, size: int, expected: list[tuple[int, int]]) -> None:
     assert batch_bounds(n, size) == expected
 
 
@@ -88,7 +86,5 @@ def test_left_stays_left_unless_a_mirror_is_asked_for(flip: bool) -> None:
 
 def test_augmentation_does_not_touch_the_global_generator() -> None:
     before = torch.random.get_rng_state()
-    augment(
-        torch.rand((2, 3, 8, 8), generator=epoch_generator(0, 0)), flip=True, generator=epoch_generator(0, 0)
-    )
+    augment(torch.rand((2, 3, 8, 8), generator=epoch_generator(0, 0)), flip=True, generator=epoch_generator(0, 0))
     assert torch.equal(before, torch.random.get_rng_state())

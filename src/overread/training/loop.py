@@ -18,7 +18,7 @@ from overread.model import bundle
 from overread.model.backbones import stages_of
 from overread.settings import TrainSettings
 from overread.stats import metrics
-from overread.train.batches import (
+from overread.training.batches import (
     Normaliser,
     Part,
     augment,
@@ -27,9 +27,9 @@ from overread.train.batches import (
     in_order,
     shuffled,
 )
-from overread.train.history import History
-from overread.train.optimizer import freeze_stages, make_loss, make_optimizer, rate_factor, set_rates
-from overread.train.watch import Watcher
+from overread.training.history import History
+from overread.training.optimizer import freeze_stages, make_loss, make_optimizer, rate_factor, set_rates
+from overread.training.watch import Watcher
 
 EVALUATION_BATCH = 64
 
@@ -59,9 +59,7 @@ def choose_machine(settings: TrainSettings) -> Machine:
     has_gpu = torch.cuda.is_available()
     if settings.device.startswith("cuda") and not has_gpu:
         raise SettingsError(f"--device {settings.device}: torch finds no GPU here. Use --device cpu or auto.")
-    device = torch.device(
-        "cuda" if settings.device == "auto" and has_gpu else settings.device.replace("auto", "cpu")
-    )
+    device = torch.device("cuda" if settings.device == "auto" and has_gpu else settings.device.replace("auto", "cpu"))
     able = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if settings.precision == "bfloat16" and not able:
         raise SettingsError(f"--precision bfloat16 needs a GPU that has it; the device is {device}.")

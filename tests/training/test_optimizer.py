@@ -7,7 +7,7 @@ from torch import nn
 
 from overread.errors import SettingsError
 from overread.settings import TrainSettings
-from overread.train.optimizer import (
+from overread.training.optimizer import (
     class_weights,
     freeze_stages,
     make_loss,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from overread.train.history import EpochRow
+from overread.training.history import EpochRow
 
 
 class Watcher(Protocol):

@@ -19,10 +19,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-# one core for the numerical libraries too; they ask when they are imported
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -55,6 +51,7 @@ def main() -> None:
 
 
 def use_one_core() -> None:
+    """Pin the process to one core, so that no library gains by threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 

@@ -97,7 +97,7 @@ def main() -> None:
         total = args.epochs * len(chosen)
         ratios.append(sum(plain) / sum(ours))
         print(
-            f"round {number + 1}: plain {total / sum(plain):.1f} images/s, overread {total / sum(ours):.1f} images/s, "
+            f"round {number + 1}: plain {total / sum(plain):.1f} images/s, overread {total / sum(ours):.1f}, "
             f"ratio {ratios[-1]:.2f} (first pass {plain[0] / ours[0]:.2f}, last {plain[-1] / ours[-1]:.2f})"
         )
     print(f"median ratio over {args.rounds} rounds of {args.epochs} passes: {statistics.median(ratios):.2f}")

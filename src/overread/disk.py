@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def _flush_folder(folder: Path) -> None:
 def _explain(error: BaseException, path: Path, temporary: Path) -> RunError | None:
     """The RunError that tells of a failed write; None for an error that is not one."""
     # safetensors, torch and onnx raise their own kinds of error with the system's words in them.
-    full = "No space left" in str(error) and isinstance(error, Exception)
+    number = re.search(r"os error (\d+)", str(error))
+    full = "No space left" in str(error) or (number is not None and int(number[1]) in _FULL)
     if full or (isinstance(error, OSError) and error.errno in _FULL):
         return RunError(
             f"The disk is full: {path} could not be written ({_free(path)} free). "

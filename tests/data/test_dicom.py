@@ -97,9 +97,7 @@ def test_lossy_jpeg_in_8_bits(make_dicom, ct, name):
     np.testing.assert_allclose(read_image(path).pixels, stored, atol=4)
 
 
-@pytest.mark.parametrize(
-    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
-)
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
 def test_uncompressed_encodings(tmp_path, make_dicom, ct, syntax):
     source = dcmread(make_dicom(ct))
     ds = Dataset(source)

@@ -46,9 +46,7 @@ def test_modality_look_up_table(make_dicom):
 def test_signed_12_bits_in_16(make_dicom):
     """Bits above those stored are junk: 0x0FFF is -1 in 12 bits, with or without a bit above it."""
     stored = np.array([[0x0FFF, 0x1800, 0x0001, 0x07FF]], np.uint16)
-    path = make_dicom(
-        stored, BitsStored=12, HighBit=11, PixelRepresentation=1, RescaleSlope=1, RescaleIntercept=0
-    )
+    path = make_dicom(stored, BitsStored=12, HighBit=11, PixelRepresentation=1, RescaleSlope=1, RescaleIntercept=0)
     np.testing.assert_array_equal(read_image(path).pixels, [[-1, -2048, 1, 2047]])
 
 

@@ -35,9 +35,7 @@ def test_frames_run_through_train_val_and_test(tmp_path):
     )  # fmt: skip
     expected = np.concatenate([arrays[f"{part}_images"] for part in ("train", "val", "test")])
     np.testing.assert_array_equal([image.pixels for image in read_frames(path)], expected)
-    np.testing.assert_array_equal(
-        [image.pixels for image in read_frames(path, [8, 0, 5, 4])], expected[[8, 0, 5, 4]]
-    )
+    np.testing.assert_array_equal([image.pixels for image in read_frames(path, [8, 0, 5, 4])], expected[[8, 0, 5, 4]])
 
 
 def test_listing(tmp_path):
@@ -52,9 +50,7 @@ def test_colour_and_single_channel(tmp_path):
 
 
 def test_16_bits_are_raw(tmp_path):
-    image = read_image(
-        _write(tmp_path / "a.npz", train_images=np.arange(8, dtype=np.uint16).reshape(2, 2, 2))
-    )
+    image = read_image(_write(tmp_path / "a.npz", train_images=np.arange(8, dtype=np.uint16).reshape(2, 2, 2)))
     assert (image.scale, image.pixels.dtype) == ("raw", np.float32)
 
 

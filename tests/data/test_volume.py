@@ -88,9 +88,7 @@ def test_nifti_2_and_big_endian(tmp_path):
     header = nibabel.Nifti1Header(endianness=">")
     big = nibabel.Nifti1Image(VOLUME.astype(">i2"), np.eye(4), header)
     (tmp_path / "b.nii").write_bytes(big.to_bytes())
-    np.testing.assert_array_equal(
-        read_image(tmp_path / "a.nii").pixels, read_image(tmp_path / "b.nii").pixels
-    )
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii").pixels, read_image(tmp_path / "b.nii").pixels)
 
 
 def test_a_single_volume_with_a_time_axis(tmp_path):

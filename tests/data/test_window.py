@@ -50,9 +50,7 @@ def test_without_a_window_the_files_own_or_the_full_range(window):
 def test_pictures_are_resized_as_pillow_does_and_not_otherwise_touched(shape):
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     prepared = prepare(_image(pixels, "display", format="png"), ImageSettings(window="auto"))
-    expected = np.array(
-        Pillow.fromarray(pixels).resize((224, 224), Pillow.Resampling.BILINEAR).convert("RGB")
-    )
+    expected = np.array(Pillow.fromarray(pixels).resize((224, 224), Pillow.Resampling.BILINEAR).convert("RGB"))
     np.testing.assert_array_equal(prepared, expected)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -58,7 +60,7 @@ def test_the_rate_climbs_then_falls_as_a_cosine() -> None:
     assert factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
     assert factors[99] < 0.001
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[10:]))
 
 
 def test_the_paper_keeps_its_rate() -> None:

@@ -47,7 +47,7 @@ def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Co
     names = [name for name in SPREAD_FIGURES if name in first.figures()]
     patients = "patients unknown" if first.score.n_patients is None else f"{first.score.n_patients} patients"
     table = Table(
-        title=f"Test part ({first.score.n_images} images, {patients}) with 95 % intervals; validation: the best epoch",
+        title=f"Test part ({first.score.n_images} images, {patients}) 95 % intervals. Validation: the best epoch",
         title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False,
     )  # fmt: skip
     table.add_column("run")

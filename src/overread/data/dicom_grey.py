@@ -16,9 +16,7 @@ _SHAPES = {"LINEAR": "linear", "LINEAR_EXACT": "linear-exact", "SIGMOID": "sigmo
 
 def grey_image(dataset: Dataset, stored: NDArray[Any], *, header: Header, frame: int) -> Image:
     """Image of one grey frame from its stored values: (rows, columns), any integer or float type."""
-    inverted = (
-        dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
-    )
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
     if header.scale == "display":
         pixels = 255 - stored if inverted else stored
         return Image(pixels=pixels, scale="display", window=None, header=header, frame=frame)

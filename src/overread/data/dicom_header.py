@@ -90,11 +90,7 @@ def scale_of(dataset: Dataset) -> str:
     plain = slope in (None, 1) and intercept in (None, 0) and "PixelPaddingValue" not in dataset
     shown_as_is = not any(voi.get(name) for name in ("WindowCenter", "VOILUTSequence"))
     unsigned_8 = dataset.get("BitsStored") == 8 and not dataset.get("PixelRepresentation")
-    return (
-        "display"
-        if unsigned_8 and plain and shown_as_is and not dataset.get("ModalityLUTSequence")
-        else "raw"
-    )
+    return "display" if unsigned_8 and plain and shown_as_is and not dataset.get("ModalityLUTSequence") else "raw"
 
 
 def _is_ct(dataset: Dataset) -> bool:

@@ -147,15 +147,11 @@ def _members(name: str, archive: zipfile.ZipFile) -> list[_Member]:
 def _member(archive: zipfile.ZipFile, name: str) -> _Member:
     with archive.open(name) as stream:
         version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
         if fortran or dtype.hasobject or dtype.kind not in "uif":
             order = "column" if fortran else "row"
-            raise ValueError(
-                f"{name[:-4]} holds {dtype} in {order} order; expected plain numbers in row order"
-            )
+            raise ValueError(f"{name[:-4]} holds {dtype} in {order} order; expected plain numbers in row order")
         return _Member(name=name, shape=shape, dtype=dtype, offset=stream.tell())
 
 

@@ -94,9 +94,7 @@ class Reader(Protocol):
 
 def cut_short(name: str, found: str) -> ImageError:
     """The error for a file that ends too early, or is damaged as if it did."""
-    return ImageError(
-        f"{name} is cut short or damaged: {found}. Copy it again from its source.", kind="truncated"
-    )
+    return ImageError(f"{name} is cut short or damaged: {found}. Copy it again from its source.", kind="truncated")
 
 
 def check_size(name: str, rows: int, columns: int) -> None:

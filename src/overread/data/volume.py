@@ -115,9 +115,7 @@ def _stored_voxels(path: Path, fields: Any) -> NDArray[Any]:
 def _turn(fields: Any) -> NDArray[Any]:
     """The flips and swaps that bring the axes nearest to left, posterior, superior."""
     wanted = orientations.axcodes2ornt(("L", "P", "S"))
-    turn: NDArray[Any] = orientations.ornt_transform(
-        orientations.io_orientation(fields.get_best_affine()), wanted
-    )
+    turn: NDArray[Any] = orientations.ornt_transform(orientations.io_orientation(fields.get_best_affine()), wanted)
     return turn
 
 

@@ -99,8 +99,10 @@ def claimed(folder: Path) -> Iterator[None]:
             raise RunError(
                 f"{folder} is in use: another overread is training there. Wait for it, or choose another --out."
             ) from fault
-        yield
-    (folder / LOCK).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)
 
 
 def _lock(handle: int) -> None:
@@ -125,7 +127,7 @@ def check_free(folder: Path) -> None:
             f"{folder} holds a run that has not ended. Go on with overread train --resume {folder}, "
             "or choose another --out."
         )
-    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
+    others = sorted(p.name for p in folder.iterdir() if p.name not in ours and not p.name.startswith(".part-"))
     if others:
         raise RunError(f"{folder} is not empty ({others[0]} is in it). Choose a new folder for --out.")
 

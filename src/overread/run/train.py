@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ def train(job: Job, *, watch: Watcher | None = None) -> Outcome:
     goes on with.
     """
     check_free(job.out)
-    with claimed(job.out):
-        return _run(job, watch or Silent(), before=None)
+    try:
+        with claimed(job.out):
+            return _run(job, watch or Silent(), before=None)
+    finally:
+        with suppress(OSError):
+            job.out.rmdir()  # goes only if it is empty: a run that was refused leaves nothing
 
 
 def resume(

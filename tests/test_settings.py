@@ -43,9 +43,7 @@ def test_every_recipe_makes_settings_and_a_flag_overrides_it(recipe: str) -> Non
         ({"device": "tpu"}, "--device tpu"),
     ],
 )
-def test_an_impossible_setting_dies_in_the_words_of_the_command_line(
-    values: dict[str, object], word: str
-) -> None:
+def test_an_impossible_setting_dies_in_the_words_of_the_command_line(values: dict[str, object], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         TrainSettings(**values)  # type: ignore[arg-type]
 

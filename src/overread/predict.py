@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from overread.data.image import Image, prepare, read_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
+from overread.settings import ImageSettings
 
 BATCH = 16
 """images in one pass: enough to keep two cores busy, small enough for any memory"""
@@ -60,17 +62,16 @@ class Predictor:
         return dict(zip(self.card.classes, row.tolist(), strict=True))
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
-        """Predict every frame of every file, in order. A file that cannot be used yields its problem."""
+        """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem."""
         waiting: list[tuple[str, int, NDArray[np.uint8]]] = []
-        for path in paths:
-            try:
-                for image in read_frames(path):
-                    waiting.append((str(path), image.frame, prepare(image, self.card.image)))
-                    if len(waiting) == BATCH:
-                        yield from self._drain(waiting)
-            except ImageError as fault:
+        for path, frame, found in _prepared(paths, self.card.image):
+            if isinstance(found, ImageError):
                 yield from self._drain(waiting)
-                yield Prediction(path=str(path), frame=0, label=None, probabilities={}, problem=str(fault))
+                yield Prediction(path=path, frame=frame, label=None, probabilities={}, problem=str(found))
+                continue
+            waiting.append((path, frame, found))
+            if len(waiting) == BATCH:
+                yield from self._drain(waiting)
         yield from self._drain(waiting)
 
     def _drain(self, waiting: list[tuple[str, int, NDArray[np.uint8]]]) -> Iterator[Prediction]:
@@ -101,14 +102,32 @@ def image_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             below = (p for p in path.rglob("*") if p.is_file())
-            found += sorted(
-                p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)
-            )
+            found += sorted(p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts))
         elif path.exists():
             found.append(path)
         else:
             raise ImageError(f"{path} does not exist. Give a file, or a folder of files.", kind="missing")
     return found
+
+
+def _prepared(
+    paths: Sequence[str | Path], settings: ImageSettings
+) -> Iterator[tuple[str, int, NDArray[np.uint8] | ImageError]]:
+    """Each frame of each file as the network takes it, or what is wrong with it; a bad frame hides no other."""
+    for path in paths:
+        try:
+            frames = read_frames(path)
+        except ImageError as fault:
+            yield str(path), 0, fault
+            continue
+        for number in itertools.count():
+            try:
+                image = next(frames)
+                yield str(path), number, prepare(image, settings)
+            except StopIteration:
+                break
+            except ImageError as fault:
+                yield str(path), number, fault
 
 
 def _open_session(path: Path) -> Any:

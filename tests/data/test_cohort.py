@@ -147,7 +147,9 @@ def test_frames_of_a_dicom_file_are_rows_of_one_patient_and_series(tmp_path: Pat
 
 def test_slices_of_a_volume_and_pages_of_a_document_are_one_series(tmp_path: Path) -> None:
     for name in ("1.nii", "2.nii.gz"):
-        nibabel.save(nibabel.Nifti1Image(np.arange(32, dtype=np.float32).reshape(4, 4, 2), np.eye(4)), tmp_path / name)
+        nibabel.save(
+            nibabel.Nifti1Image(np.arange(32, dtype=np.float32).reshape(4, 4, 2), np.eye(4)), tmp_path / name
+        )
     picture(tmp_path / "3.tif", pages=3)
     rows = read(tmp_path, "path,label\n1.nii,x\n2.nii.gz,y\n3.tif,x\n").rows
     assert Counter((row.path, row.series is not None) for row in rows) == {

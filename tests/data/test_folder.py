@@ -23,7 +23,9 @@ def test_classes_are_the_first_folders_however_deep_a_file_lies(tmp_path: Path) 
 
 
 def test_hidden_and_system_files_are_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.png", "a/.DS_Store", "a/Thumbs.db", ".git/x", "a/DICOMDIR", "__MACOSX/a/1.png", "b/desktop.ini")
+    touch(
+        tmp_path, "a/1.png", "a/.DS_Store", "a/Thumbs.db", ".git/x", "a/DICOMDIR", "__MACOSX/a/1.png", "b/desktop.ini"
+    )
     assert list(list_files(tmp_path)) == ["a/1.png"]
 
 

@@ -42,7 +42,14 @@ def test_a_known_patient_is_a_group_whatever_looks_alike() -> None:
 
 
 def test_a_series_without_a_patient_stays_together() -> None:
-    rows = [row(0, series="S1"), row(1, series="S2"), row(2, series="S1"), row(3), row(4, study="T"), row(5, study="T")]
+    rows = [
+        row(0, series="S1"),
+        row(1, series="S2"),
+        row(2, series="S1"),
+        row(3),
+        row(4, study="T"),
+        row(5, study="T"),
+    ]
     assert cohort_groups(cohort(*rows)).tolist() == [0, 1, 0, 2, 3, 3]
 
 

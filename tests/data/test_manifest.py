@@ -110,7 +110,12 @@ def test_a_datalist_with_one_list_has_no_split(tmp_path: Path) -> None:
 
 
 def test_bad_items_of_a_datalist_are_told(tmp_path: Path) -> None:
-    items = ["./1.nii.gz", {"label": 1}, {"image": ["2.nii", "3.nii"], "label": 1}, {"image": "4.nii", "label": [0, 1]}]
+    items = [
+        "./1.nii.gz",
+        {"label": 1},
+        {"image": ["2.nii", "3.nii"], "label": 1},
+        {"image": "4.nii", "label": [0, 1]},
+    ]
     listing = datalist(tmp_path, {"training": items})
     assert kinds(listing) == [
         ("1.nii.gz", "no-label"),

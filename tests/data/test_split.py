@@ -67,7 +67,10 @@ def test_sizes_are_near_the_shares() -> None:
     for seed in range(20):
         cohort = random_cohort(np.random.default_rng(seed))
         split = split_cohort(cohort, seed=seed)
-        off += [len(split.indices(part)) / len(cohort) - share for part, share in zip(PARTS, (0.7, 0.15, 0.15), strict=True)]
+        off += [
+            len(split.indices(part)) / len(cohort) - share
+            for part, share in zip(PARTS, (0.7, 0.15, 0.15), strict=True)
+        ]
     assert np.abs(off).max() < 0.08
     assert np.abs(off).mean() < 0.02
 
@@ -95,10 +98,10 @@ def test_a_site_is_left_out_with_the_patients_it_shares() -> None:
     rng = np.random.default_rng(0)
     cohort = random_cohort(rng, n_sites=3)
     seen_twice = cohort.rows[0].patient
-    moved = [
-        Row(path=row.path + "x", label=row.label, patient=seen_twice, site="site 9") for row in cohort.rows[:1]
+    moved = [Row(path=row.path + "x", label=row.label, patient=seen_twice, site="site 9") for row in cohort.rows[:1]]
+    moved += [
+        Row(path=f"new{at}/1", label=name, patient=f"N{at}", site="site 9") for at, name in enumerate(cohort.classes)
     ]
-    moved += [Row(path=f"new{at}/1", label=name, patient=f"N{at}", site="site 9") for at, name in enumerate(cohort.classes)]
     both = Cohort(root=Path(), rows=(*cohort.rows, *moved), classes=cohort.classes, patients_from="column")
     split = split_cohort(both, by="site:site 9")
     assert split.indices("test").tolist() == list(range(len(cohort), len(both)))

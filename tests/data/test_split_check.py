@@ -45,7 +45,9 @@ def test_one_patient_in_all_is_refused_by_its_hash() -> None:
 
 
 def test_a_class_with_two_patients_is_named() -> None:
-    with pytest.raises(SplitError, match=r"Class y has too few patients \(x: 3, y: 2; patient needs 3 in each class\)"):
+    with pytest.raises(
+        SplitError, match=r"Class y has too few patients \(x: 3, y: 2; patient needs 3 in each class\)"
+    ):
         check_patients(cohort("ABCDE", "xxxyy"), "patient")
 
 
@@ -78,7 +80,8 @@ def test_a_given_split_that_shares_patients_is_refused_by_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "found"), [("ttttt", "no test part"), ("eeeee", "no train part"), ("tte--", "2 of 5 images have no part")]
+    ("parts", "found"),
+    [("ttttt", "no test part"), ("eeeee", "no train part"), ("tte--", "2 of 5 images have no part")],
 )
 def test_a_given_split_must_be_whole(parts: str, found: str) -> None:
     with pytest.raises(SplitError, match=found):

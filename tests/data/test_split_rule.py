@@ -29,7 +29,9 @@ def test_words_for_rules(by: str, rule: Rule, unit: str) -> None:
     assert rule.unit == unit
 
 
-@pytest.mark.parametrize("by", ["", "patients", "fold", "fold:2", "fold:0/5", "fold:6/5", "fold:1/1", "fold:1/101", "site:"])
+@pytest.mark.parametrize(
+    "by", ["", "patients", "fold", "fold:2", "fold:0/5", "fold:6/5", "fold:1/1", "fold:1/101", "site:"]
+)
 def test_other_words_are_refused(by: str) -> None:
     with pytest.raises(SettingsError, match="--split"):
         read_rule(by, cohort())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +52,14 @@ def replay(run: Path, *, out: Path, workers: int, watch: Watcher | None = None) 
         folder=out,
         same_data=record["data_sha256"] == again["data_sha256"],
         same_weights=then.card.files[bundle.WEIGHTS] == now.card.files[bundle.WEIGHTS],
-        same_history=[row.learned() for row in then.history.rows] == [row.learned() for row in now.history.rows],
+        same_history=[row.figures() for row in then.history] == [row.figures() for row in now.history],
         differing={name: (old[name], new[name]) for name in old if repr(old[name]) != repr(new.get(name))},
         elsewhere=_differences("machine", record["machine"], machine())
         + _differences("version", record["versions"], versions()),
     )
 
 
-def _differences(what: str, then: dict[str, object], now: dict[str, object]) -> tuple[str, ...]:
+def _differences(what: str, then: Mapping[str, object], now: Mapping[str, object]) -> tuple[str, ...]:
     keys = sorted(set(then) | set(now))
     return tuple(
         f"{what} of {key}: {then.get(key)} then, {now.get(key)} now" for key in keys if then.get(key) != now.get(key)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-ROTATION_DEGREES = 10.0
-SCALE_LOG = 0.15
+ROTATION_DEGREES = 15.0
+SCALE_LOG = 0.3
 SHIFT_SHARE = 0.08
 CONTRAST_LOG = 0.25
 BRIGHTNESS = 0.12
+GAMMA_LOG = 0.3
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
@@ -91,8 +92,9 @@ class Normaliser:
 def augment(unit_pixels: Tensor, *, flip: bool, generator: torch.Generator) -> Tensor:
     """Small changes that leave a diagnosis as it is: another position, another exposure.
 
-    Rotation up to 10 degrees, scale by up to 1.16, shift up to 4 % of the width, contrast by up to 1.28,
-    brightness up to 12 % of the range, each drawn anew for each image; a mirror image only on request.
+    Rotation up to 15 degrees, scale by up to 1.35, shift up to 4 % of the width, contrast by up to 1.28,
+    brightness up to 12 % of the range, gamma up to 1.35, each drawn anew for each image; a mirror image only
+    on request.
 
     pixels: (b, 3, h, w) float32 in 0 to 1, returned in the same shape and range.
     """
@@ -106,6 +108,7 @@ def augment(unit_pixels: Tensor, *, flip: bool, generator: torch.Generator) -> T
     shift_x, shift_y = between(-SHIFT_SHARE, SHIFT_SHARE), between(-SHIFT_SHARE, SHIFT_SHARE)
     contrast = torch.exp(between(-CONTRAST_LOG, CONTRAST_LOG))
     brightness = between(-BRIGHTNESS, BRIGHTNESS)
+    gamma = torch.exp(between(-GAMMA_LOG, GAMMA_LOG))
     mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0) if flip else torch.ones(n)
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     affine = torch.stack(
@@ -117,5 +120,5 @@ def augment(unit_pixels: Tensor, *, flip: bool, generator: torch.Generator) -> T
     ).to(unit_pixels.device)
     grid = functional.affine_grid(affine, list(unit_pixels.shape), align_corners=False)
     moved = functional.grid_sample(unit_pixels, grid, padding_mode="border", align_corners=False)
-    contrast, brightness = (t.view(-1, 1, 1, 1).to(unit_pixels.device) for t in (contrast, brightness))
-    return (moved * contrast + brightness).clamp_(0, 1)
+    contrast, brightness, gamma = (t.view(-1, 1, 1, 1).to(unit_pixels.device) for t in (contrast, brightness, gamma))
+    return (moved * contrast + brightness).clamp_(0, 1) ** gamma

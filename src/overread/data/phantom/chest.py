@@ -174,16 +174,17 @@ def lung_distance(chest: Chest, grid: Grid, ring: Field) -> Field:
 
 def _domes(chest: Chest, grid: Grid) -> tuple[Field, Field]:
     """Liver under the right diaphragm; stomach and spleen under the left, lower."""
-    right, left = rise(grid.z, chest.liver_mm, chest.liver_mm - 55), rise(grid.z, chest.liver_mm - 16, chest.liver_mm - 80)
+    right, left = (
+        rise(grid.z, chest.liver_mm, chest.liver_mm - 55),
+        rise(grid.z, chest.liver_mm - 16, chest.liver_mm - 80),
+    )
     return (
         ellipse(grid.x, grid.y, at=(-68, 2), radii=(72 * np.sqrt(right), 80 * np.sqrt(right))),
         ellipse(grid.x, grid.y, at=(76, 8), radii=(62 * np.sqrt(left), 72 * np.sqrt(left))),
     )
 
 
-def _paint_wall(
-    hu: Field, chest: Chest, grid: Grid, ring: Field, turns: Field, bend: Field, grain: Field
-) -> None:
+def _paint_wall(hu: Field, chest: Chest, grid: Grid, ring: Field, turns: Field, bend: Field, grain: Field) -> None:
     """Skin, fat, and the muscles around the ribs."""
     side, edge = np.abs(grid.x), grid.pixel_mm * 1.2
     breast = chest.breast_mm * bump(side, 70, 66) ** 2 * rise(turns, 0.5, 0.75) * bump(grid.z, -25, 70)

@@ -210,9 +210,7 @@ def _paint_shell(hu: Field, head: Head, grid: Grid, inner: Field, bend: Field, g
     paint(hu, inside(inner, edge), CSF_HU + 4)
 
 
-def _paint_brain(
-    hu: Field, head: Head, grid: Grid, inner: Field, brain: Field, turns: Field, z_mm: float
-) -> Field:
+def _paint_brain(hu: Field, head: Head, grid: Grid, inner: Field, brain: Field, turns: Field, z_mm: float) -> Field:
     """Cortex and white matter under winding sulci; gives the share of white matter."""
     patches = head.patches.at(z_mm, hu.shape[0])
     depth = np.maximum(-inner, 0)
@@ -296,7 +294,9 @@ def _paint_cerebellum(hu: Field, head: Head, grid: Grid, brain: Field) -> None:
 def _paint_ventricles(hu: Field, head: Head, grid: Grid) -> None:
     side, y, z, size = np.abs(grid.x), grid.y, grid.z, np.float32(head.ventricles)
     third = ellipse(side, y, at=(0, 6), radii=(2.4 * size * bump(z, 12, 9), 12))
-    horn = ellipse(side, y, at=(7.5 + 2 * size, -24), radii=(4.4 * size * bump(z, 22, 13), 14 * bump(z, 22, 13)), turn=-20)
+    horn = ellipse(
+        side, y, at=(7.5 + 2 * size, -24), radii=(4.4 * size * bump(z, 22, 13), 14 * bump(z, 22, 13)), turn=-20
+    )
     body = ellipse(side, y, at=(9 + 3 * size, 2), radii=(5.5 * size * bump(z, 33, 9), 30 * bump(z, 33, 9)), turn=8)
     atrium = ellipse(side, y, at=(25, 33), radii=(6.5 * size * bump(z, 18, 11), 15 * bump(z, 18, 11)), turn=-18)
     temporal = ellipse(side, y, at=(32, 2), radii=(1.8 * size * bump(z, 1, 6), 8 * bump(z, 1, 6)), turn=14)
@@ -332,7 +332,9 @@ def _arteries(rng: np.random.Generator) -> tuple[tuple[float, tuple[Point, ...]]
     for radius, path in ARTERIES.values():
         for mirror in (1.0, -1.0) if path[-1][0] else (1.0,):
             bend = rng.normal(0, 1.0, (len(path), 3)) * np.minimum(np.arange(len(path)), 3)[:, None]
-            bent = tuple((mirror * x + dx, y + dy, z + dz) for (x, y, z), (dx, dy, dz) in zip(path, bend, strict=True))
+            bent = tuple(
+                (mirror * x + dx, y + dy, z + dz) for (x, y, z), (dx, dy, dz) in zip(path, bend, strict=True)
+            )
             if rng.uniform() > 0.06:
                 found.append((radius * rng.uniform(0.8, 1.2), bent))
     return tuple(found)

@@ -103,9 +103,7 @@ def paint_table(hu: Field, scanner: Scanner, grid: Grid, *, body: str) -> None:
     paint(hu, inside(shell, edge) * inside(hu + 700, 50), -150)
 
 
-def scan(
-    hu: Field, scanner: Scanner, kernel: Kernel, grid: Grid, rng: np.random.Generator, *, dose: float
-) -> Field:
+def scan(hu: Field, scanner: Scanner, kernel: Kernel, grid: Grid, rng: np.random.Generator, *, dose: float) -> Field:
     """The slice as the scanner would store it: blurred or sharpened by the kernel, noisy, and off by its offset.
 
     `dose` divides the noise's variance. Noise is white noise shaped by the ramp of filtered backprojection and
@@ -121,9 +119,7 @@ def scan(
     power = np.sqrt(np.mean(np.square(grain)))
     white = rng.standard_normal(hu.shape).astype(np.float32)
     noise = np.fft.irfft2(np.fft.rfft2(white) * (grain / power), s=hu.shape)
-    solid = np.fft.irfft2(
-        np.fft.rfft2(np.clip(hu + 1000, 0, 1600)) * np.exp(-((frequency / 0.008) ** 2)), s=hu.shape
-    )
+    solid = np.fft.irfft2(np.fft.rfft2(np.clip(hu + 1000, 0, 1600)) * np.exp(-((frequency / 0.008) ** 2)), s=hu.shape)
     level = scanner.noise_hu / np.sqrt(dose) * (0.35 + 0.65 * np.clip(solid, 0, None) / 1000)
     image = np.fft.irfft2(np.fft.rfft2(hu) * response, s=hu.shape)
     return (image + noise * level + scanner.offset_hu).astype(np.float32)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from overread.data.image import read_image
+from overread.errors import ImageError, ModelError
+from overread.model import bundle
+from overread.model.backbones import create
+from overread.model.bundle import Card
+from overread.model.export import export_onnx
+from overread.predict import BATCH, Predictor, image_files, load
+from overread.settings import ImageSettings
+
+CLASSES = ("dark", "light", "mixed")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    export_onnx(create("test_resnet", 3, seed=0), folder / bundle.NETWORK, size_px=64)
+    card = Card(
+        backbone="test_resnet",
+        classes=CLASSES,
+        image=ImageSettings(size_px=64, window="header"),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        weights_source="none",
+    )
+    bundle.seal(folder, card)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twenty pictures of noise: more than go through the network at once."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(BATCH + 4):
+        Picture.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_every_file_is_predicted_in_order_and_alone_as_together(model: Path, pictures: Path) -> None:
+    files = image_files([pictures])
+    predictor = load(model)
+    found = list(predictor.predict_files(files))
+    assert [p.path for p in found] == [str(path) for path in files]
+    for path, prediction in zip(files, found, strict=True):
+        assert list(prediction.probabilities) == list(CLASSES)
+        assert sum(prediction.probabilities.values()) == pytest.approx(1)
+        assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+        assert prediction.probabilities == pytest.approx(predictor.predict_image(read_image(path)), abs=1e-5)
+    assert len({tuple(p.probabilities.values()) for p in found}) == len(files)
+
+
+def test_a_bad_file_hides_no_other(model: Path, pictures: Path) -> None:
+    (pictures / "05.png").write_text("not a picture")
+    (pictures / "11.png").write_bytes(b"")
+    found = list(Predictor(model).predict_files(image_files([pictures])))
+    assert [Path(p.path).name for p in found] == [f"{number:02}.png" for number in range(BATCH + 4)]
+    bad = {Path(p.path).name: p for p in found if p.problem}
+    assert set(bad) == {"05.png", "11.png"}
+    assert all(p.label is None and not p.probabilities for p in bad.values())
+
+
+def test_a_bad_slice_hides_no_other(model: Path, tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).normal(size=(32, 32, 4)).astype(np.float32)
+    voxels[..., 1] = np.nan
+    path = tmp_path / "volume.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    found = list(Predictor(model).predict_files([path]))
+    assert [(p.frame, p.problem is None) for p in found] == [(0, True), (1, False), (2, True), (3, True)]
+
+
+def test_files_are_sorted_and_hidden_ones_left_out(tmp_path: Path) -> None:
+    for name in ("b/2.png", "a.png", ".hidden/3.png", "b/.4.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert image_files([tmp_path]) == [tmp_path / "a.png", tmp_path / "b" / "2.png"]
+    with pytest.raises(ImageError, match="does not exist"):
+        image_files([tmp_path / "c"])
+
+
+def test_a_changed_network_is_not_run(model: Path, tmp_path: Path) -> None:
+    for name in (bundle.CARD, bundle.NETWORK):
+        (tmp_path / name).write_bytes((model / name).read_bytes())
+    with (tmp_path / bundle.NETWORK).open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(ModelError, match=bundle.NETWORK):
+        Predictor(tmp_path)

@@ -15,6 +15,7 @@ from overread.data.image import Image, prepare, read_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
 from overread.settings import ImageSettings
+from overread.stats.metrics import softmax
 
 BATCH = 16
 """images in one pass: enough to keep two cores busy, small enough for any memory"""
@@ -52,9 +53,7 @@ class Predictor:
         """Probabilities (n, k) of prepared images (n, size, size, 3) uint8."""
         inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
         (logits,) = self._session.run(["logits"], {self._input: np.ascontiguousarray(inputs)})
-        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-        return result
+        return softmax(logits)
 
     def predict_image(self, image: Image) -> dict[str, float]:
         """Probability of each class for one image."""

@@ -34,6 +34,14 @@ def test_some_things_are_not_the_files_fault(tmp_path, error):
         raise error
 
 
+def test_a_file_that_may_not_be_read_is_told_as_such(tmp_path):
+    with (
+        pytest.raises(ImageError, match=r"a\.png may not be read\. Check its permissions"),
+        guarded(tmp_path / "a.png"),
+    ):
+        raise PermissionError(13, "Permission denied")
+
+
 def test_warnings_are_silenced_and_come_back(tmp_path):
     with guarded(tmp_path), guarded(tmp_path):
         warnings.warn("a value is too long", stacklevel=1)

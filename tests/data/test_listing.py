@@ -35,6 +35,8 @@ def test_windows_paths_are_read_elsewhere(tmp_path: Path) -> None:
     assert resolve("a\\b.png", tmp_path) == "a/b.png"
     (tmp_path / "odd\\name.png").touch()
     assert resolve("odd\\name.png", tmp_path) == "odd\\name.png"
+    assert resolve("C:\\scans\\a\\b.png", tmp_path) == "scans/a/b.png"
+    assert resolve("\\\\server\\share\\a\\b.png", tmp_path) == "a/b.png"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_two_rows_for_a_file_keep_the_first() -> None:
     first = Entry(path="a.png", label="x", where="line 2", split="train")
     again = Entry(path="a.png", label="x", where="line 9", split="test")
     other = Entry(path="b.png", label="x", where="line 3")
-    kept, problems = sort_out([first, other, again])
+    kept, problems = sort_out([first, other, again], Path())
     assert kept == [first, other]
     assert [(problem.path, problem.kind) for problem in problems] == [("a.png", "two-rows")]
     assert "line 9 names the file that line 2 names, with another split" in problems[0].message
@@ -82,18 +84,18 @@ def test_two_rows_for_a_file_keep_the_first() -> None:
 
 def test_two_labels_for_a_file_keep_neither() -> None:
     entries = [Entry(path="a.png", label=label, where=f"line {at}") for at, label in enumerate("xyx")]
-    kept, problems = sort_out([*entries, Entry(path="b.png", label="x")])
+    kept, problems = sort_out([*entries, Entry(path="b.png", label="x")], Path())
     assert [entry.path for entry in kept] == ["b.png"]
-    assert [problem.kind for problem in problems] == ["two-labels"]
-    assert "x (line 0), y (line 1), x (line 2)" in problems[0].message
+    assert [problem.kind for problem in problems] == ["two-labels"] * 3
+    assert problems[1].message.startswith("line 1 says y, and of the same file line 0 says x, line 2 says x;")
 
 
 def test_frames_of_a_file_are_images_of_their_own() -> None:
     frames = [Entry(path="v.nii", label=label, frame=at) for at, label in enumerate("xyx")]
-    assert sort_out(frames) == (frames, [])
+    assert sort_out(frames, Path()) == (frames, [])
 
 
 def test_a_row_for_the_whole_file_meets_those_for_its_frames() -> None:
-    kept, problems = sort_out([Entry(path="v.nii", label="x"), Entry(path="v.nii", label="y", frame=1)])
+    kept, problems = sort_out([Entry(path="v.nii", label="x"), Entry(path="v.nii", label="y", frame=1)], Path())
     assert kept == []
-    assert [problem.kind for problem in problems] == ["two-labels"]
+    assert [problem.kind for problem in problems] == ["two-labels"] * 2

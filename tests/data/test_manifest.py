@@ -24,7 +24,7 @@ def datalist(folder: Path, content: Any, **settings: Any) -> Listing:
 
 
 def kinds(listing: Listing) -> list[tuple[str, str]]:
-    return [(problem.path, problem.kind) for problem in listing.problems]
+    return [(problem.path, problem.kind) for problem in (*listing.problems, *listing.unlisted)]
 
 
 def test_every_column_arrives(tmp_path: Path) -> None:
@@ -63,6 +63,7 @@ def test_each_kind_of_bad_row_is_told(tmp_path: Path) -> None:
     assert sorted(kinds(listing)) == [
         ("1.png", "two-rows"),
         ("2.png", "two-labels"),
+        ("2.png", "two-labels"),
         ("3.png", "no-label"),
         ("4.png", "bad-split"),
         ("list.csv", "bad-row"),
@@ -73,7 +74,7 @@ def test_each_kind_of_bad_row_is_told(tmp_path: Path) -> None:
 def test_a_file_that_only_a_bad_row_names_is_not_called_unlisted(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
     (tmp_path / "2.png").touch()
-    assert kinds(csv(tmp_path, "path,label\n1.png,\n")) == [("1.png", "no-label"), (".", "unlisted")]
+    assert kinds(csv(tmp_path, "path,label\n1.png,\n")) == [("1.png", "no-label"), ("2.png", "no-label")]
 
 
 def test_numbers_stay_text(tmp_path: Path) -> None:
@@ -119,10 +120,24 @@ def test_bad_items_of_a_datalist_are_told(tmp_path: Path) -> None:
     listing = datalist(tmp_path, {"training": items})
     assert kinds(listing) == [
         ("1.nii.gz", "no-label"),
-        ("training[1]", "bad-row"),
-        ("training[2]", "bad-row"),
+        ("list.json", "bad-row"),
+        ("list.json", "bad-row"),
         ("4.nii", "bad-row"),
     ]
+    assert "training[2] of list.json" in listing.problems[2].message
+
+
+def test_a_file_that_a_datalist_does_not_name_has_no_label(tmp_path: Path) -> None:
+    for name in ("1.nii", "2.nii", "3.txt"):
+        (tmp_path / name).touch()
+    listing = datalist(tmp_path, {"training": [{"image": "1.nii", "label": 0}, {"label": 1}]})
+    assert kinds(listing) == [("list.json", "bad-row"), ("2.nii", "no-label")]
+
+
+def test_a_line_whose_cells_are_shifted_tells_nobodys_name(tmp_path: Path) -> None:
+    listing = csv(tmp_path, "path,label,patient,split,frame\n1.png,x,Doe, Jane\n2.png,x,P1,test,Jane\n")
+    assert kinds(listing) == [("1.png", "bad-split"), ("2.png", "bad-row")]
+    assert "Jane" not in repr(listing.problems)
 
 
 @pytest.mark.parametrize("content", [[], {}, {"images": []}, {"training": []}, {"training": "x"}])

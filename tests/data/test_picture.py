@@ -186,7 +186,7 @@ def test_large_pictures_below_the_bound_are_not_bombs(tmp_path, monkeypatch):
 
 def test_nothing_wide(tmp_path):
     (tmp_path / "a.png").write_bytes(_png_of(0, 4))
-    assert _kind(tmp_path / "a.png") in ("zero-size", "truncated")
+    assert _kind(tmp_path / "a.png") == "zero-size"
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3)])

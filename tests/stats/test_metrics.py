@@ -158,3 +158,8 @@ def test_roc_curve_agrees_with_scikit_learn():
     theirs = sklearn.roc_curve(truth == 2, p[:, 2], drop_intermediate=False)
     assert alarms == pytest.approx(theirs[0])
     assert found == pytest.approx(theirs[1])
+
+
+def test_softmax_of_large_logits_does_not_overflow() -> None:
+    found = metrics.softmax(np.array([[1000.0, 0.0], [0.0, 0.0]], np.float32))
+    np.testing.assert_allclose(found, [[1, 0], [0.5, 0.5]])

@@ -14,7 +14,7 @@ from overread.model.stages import stages_of
 from overread.settings import TrainSettings, recipe_settings
 from overread.training.batches import Normaliser, Part
 from overread.training.history import EpochRow
-from overread.training.loop import Trainer, softmax
+from overread.training.loop import Trainer
 from overread.training.watch import Silent
 
 
@@ -120,8 +120,3 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path) -> No
         trainer.network.fc.weight.fill_(float("inf"))
     with pytest.raises(RunError, match=r"epoch 1.*--learning-rate"):
         trainer.fit()
-
-
-def test_softmax_of_large_logits_does_not_overflow() -> None:
-    found = softmax(np.array([[1000.0, 0.0], [0.0, 0.0]], np.float32))
-    np.testing.assert_allclose(found, [[1, 0], [0.5, 0.5]])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from overread.cli.train import add_settings, add_workers, make_job, new_folder
+from overread.cli.train import add_settings, add_workers, check_workers, make_job, new_folder
 from overread.errors import SettingsError
 from overread.settings import RECIPES
 
-EXAMPLE = "overread compare scans/ --backbones resnet18,resnet50,alexnet,vgg16 --out runs/networks"
+ABOUT = """\
+Every network is trained with the same settings on the same split, in a folder
+of its own, and a table sets them side by side. After Ctrl-C or a crash the
+same command keeps what has ended and does what is left."""
+EXAMPLE = "overread compare scans/ --backbones resnet18,resnet50,alexnet,vgg16"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +36,16 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"--backbones {args.backbones} must name two networks or more, each once, with commas between."
         )
+    check_workers(args)
     job = make_job(args, out=args.out or new_folder(args.source))
     from overread.cli.console import ConsoleWatcher
-    from overread.cli.outcome import print_several
+    from overread.cli.outcome import print_several, told_to_repeat
     from overread.run import many
 
     jobs = many.by_backbone(job, names)
     many.check_weights(jobs)
     with ConsoleWatcher() as watch:
-        outcomes = many.run_all(jobs, out=job.out, watch=watch)
+        with told_to_repeat(job.out):
+            outcomes = many.run_all(jobs, out=job.out, watch=watch)
         print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=False)
     return 0

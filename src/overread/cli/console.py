@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from overread.cli.terminal import Terminal
 from overread.training.history import EpochRow, format_row, header
 
 PLAIN_EVERY_SECONDS = 15.0
@@ -27,12 +29,13 @@ class ConsoleWatcher:
     """Shows sentences, progress with images a second and the time left, and the rows of Table 2 as they come."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of a home that may not be written
+        self.console = console or Terminal(soft_wrap=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""
         self._began = self._spoke = 0.0
-        self._has_header = False
+        self._last_epoch: int | None = None
 
     def __enter__(self) -> ConsoleWatcher:
         return self
@@ -52,9 +55,9 @@ class ConsoleWatcher:
     def epoch(self, row: EpochRow, best: bool) -> None:
         """Print a row of Table 2; a star marks the best epoch so far."""
         self._stop_bar()
-        if not self._has_header:
+        if self._last_epoch is None or row.epoch != self._last_epoch + 1:  # the first row of a run
             self.console.print(header() + "  best", style="bold", markup=False)
-            self._has_header = True
+        self._last_epoch = row.epoch
         self.console.print(format_row(row) + ("     *" if best else ""), markup=False)
 
     def step(self, what: str, done: int, total: int) -> None:
@@ -89,7 +92,9 @@ class ConsoleWatcher:
             self._bar.start()
         assert self._task is not None
         rate = done / max(time.monotonic() - self._began, 1e-6)
-        self._bar.update(self._task, completed=done, rate=f"{rate:.0f} images/s")
+        noun = "patients" if "patients" in what else "images"
+        words = f"{rate:.{0 if rate >= 10 else 1}f} {noun}/s" if done else ""
+        self._bar.update(self._task, completed=done, rate=words)
 
     def _stop_bar(self) -> None:
         if self._bar is not None:

@@ -25,13 +25,14 @@ def add_flags(parser: argparse.ArgumentParser, kind: type[Any], *, title: str, o
             )
             continue
         default = "" if field.default in (None, "") else f" (default: {field.default})"
+        read, metavar = _READERS.get(accepted, (accepted, "TEXT"))
         group.add_argument(
             name,
-            type=accepted,
+            type=read,
             default=None,
             dest=field.name,
             choices=field.metadata.get("choices"),
-            metavar=None if "choices" in field.metadata else accepted.__name__.upper().replace("STR", "TEXT"),
+            metavar=None if "choices" in field.metadata else metavar,
             help=sentence + default,
         )
 
@@ -40,6 +41,33 @@ def given_flags(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
     """The values of the flags that were on the command line, by field."""
     names = (field.name for field in dataclasses.fields(kind))
     return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+
+
+def whole_number(text: str) -> int:
+    """An int as a person writes it.
+
+    >>> whole_number("12")
+    12
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def number(text: str) -> float:
+    """A float as a person writes it.
+
+    >>> number("1e-3")
+    0.001
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+_READERS: dict[type[Any], tuple[Any, str]] = {int: (whole_number, "N"), float: (number, "X")}
 
 
 def _plain_type(hint: Any) -> type[Any]:

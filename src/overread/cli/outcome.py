@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,74 +14,104 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overread.evaluate.score import TABLE_HEADINGS, as_table
+from overread.evaluate.score import TABLE_HEADINGS, TITLES, Score, as_table, notes
 from overread.model import bundle
+from overread.run.job import RECORD
 
 if TYPE_CHECKING:
     from overread.run.outputs import Outcome
 
-SPREAD_FIGURES = ("accuracy", "balanced_accuracy", "auroc", "f1")
+SIDE_BY_SIDE = ("accuracy", "balanced_accuracy", "auroc", "f1")
 
 
 def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = None) -> None:
     """The test figures, the warnings that go with them, and one command to try next (on `image`)."""
-    score = outcome.score
-    patients = "patients unknown" if score.n_patients is None else f"{score.n_patients} patients"
-    table = Table(
-        title=f"Test part: {score.n_images} images, {patients}. Best epoch: {outcome.card.best_epoch}.",
-        title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False,
-    )  # fmt: skip
+    table = _table(f"Test part: {_counted(outcome.score)}. Best epoch: {outcome.card.best_epoch}.")
     for heading in TABLE_HEADINGS:
         table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
-    for row in as_table(score):
+    for row in as_table(outcome.score):
         table.add_row(*map(Text, row))
     console.print(table)
-    for mark in outcome.card.marks:
-        console.print(f"! {mark}", style="bold yellow", markup=False)
+    for sentence in notes(outcome.score):
+        console.print(sentence, markup=False)
+    _print_marks(outcome, console)
     folder = outcome.folder
     console.print(f"Model folder: {folder}    pictures: {folder / 'figures'}", markup=False)
-    console.print(f"Next: overread predict {folder} {image or 'YOUR_IMAGE'}", markup=False)
+    shown = shlex.quote(str(image)) if image else "YOUR_IMAGE"
+    console.print(f"Next: overread predict {shlex.quote(str(folder))} {shown}", markup=False)
 
 
 def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Console, spread: bool) -> None:
-    """A line a run; with `spread`, the median and the range over the runs below them."""
+    """Two lines a run, figures above their intervals; with `spread`, the median and the range over the runs."""
     first = next(iter(outcomes.values()))
-    names = [name for name in SPREAD_FIGURES if name in first.figures()]
-    patients = "patients unknown" if first.score.n_patients is None else f"{first.score.n_patients} patients"
-    table = Table(
-        title=f"Test part ({first.score.n_images} images, {patients}) 95 % intervals. Validation: the best epoch",
-        title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False,
-    )  # fmt: skip
-    table.add_column("run")
-    table.add_column("best epoch", justify="right")
-    for name in ("val accuracy", *names):
-        table.add_column(name.replace("_", " "), justify="right")
+    names = [name for name in SIDE_BY_SIDE if name in first.figures()]
+    sizes = {_counted(outcome.score) for outcome in outcomes.values()}
+    table = _table(f"Test part{'s' * (len(sizes) > 1)}: {' or '.join(sorted(sizes))}.")
+    table.add_column("run", overflow="fold")
+    for heading in ("best\nepoch", "best val\naccuracy", *("\n".join(TITLES[name].split()) for name in names)):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, outcome in outcomes.items():
-        figures = [str(outcome.score.figure(figure)) for figure in names]
-        table.add_row(Text(name), str(outcome.card.best_epoch), f"{outcome.best_val_accuracy:.3f}", *figures)
+        cells = [_above_interval(outcome, figure) for figure in names]
+        table.add_row(Text(name), str(outcome.card.best_epoch), f"{outcome.best_val_accuracy:.3f}", *cells)
     if spread:
         columns = [[o.best_val_accuracy for o in outcomes.values()]]
         columns += [[o.figures()[name] for o in outcomes.values()] for name in names]
-        table.add_section()
         for title, summary in (("median", statistics.median), ("lowest", min), ("highest", max)):
             table.add_row(title, "", *(f"{summary(values):.3f}" for values in columns), style="bold")
     console.print(table)
-    for mark in first.card.marks:
-        console.print(f"! {mark}", style="bold yellow", markup=False)
+    console.print("Below each figure its 95 % interval.", markup=False)
+    for sentence in notes(first.score):
+        console.print(sentence, markup=False)
+    _print_marks(first, console)
     console.print(f"Every figure: {table_file}", markup=False)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+
+
+def _counted(score: Score) -> str:
+    return f"{score.n_images} images, " + (
+        "patients unknown" if score.n_patients is None else f"{score.n_patients} patients"
+    )
+
+
+def _above_interval(outcome: Outcome, name: str) -> str:
+    figure = outcome.score.figure(name)
+    interval = "-" if math.isnan(figure.low) else f"{figure.low:.3f}-{figure.high:.3f}"
+    return f"{figure.value:.3f}\n{interval}"
+
+
+def _print_marks(outcome: Outcome, console: Console) -> None:
+    for mark in outcome.card.marks:
+        console.print(f"! {mark}", style="bold yellow", markup=False)
 
 
 @contextmanager
 def told_how_to_go_on(folder: Path) -> Iterator[None]:
-    """On Ctrl-C, say what is kept and how to go on."""
+    """On Ctrl-C, add to the interrupt what is kept and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        name = shlex.quote(str(folder))
+        if not (folder / RECORD).exists():
+            raise KeyboardInterrupt("stopped before the training had begun; nothing is kept.") from None
+        words = "stopped before the first epoch had ended."
         if (folder / bundle.WEIGHTS).exists():
-            console.print(f"\nStopped. The best epoch so far is kept in {folder / bundle.WEIGHTS}.", markup=False)
-            console.print(f"Test it as it is: overread train --resume {folder} --finish", markup=False)
-        else:
-            console.print("\nStopped before the first epoch had ended.", markup=False)
-        console.print(f"Go on:            overread train --resume {folder}", markup=False)
-        raise
+            words = (
+                f"stopped. The best epoch so far is kept in {folder / bundle.WEIGHTS}.\n"
+                f"Test it as it is: overread train --resume {name} --finish"
+            )
+        raise KeyboardInterrupt(f"{words}\nGo on:            overread train --resume {name}") from None
+
+
+@contextmanager
+def told_to_repeat(folder: Path) -> Iterator[None]:
+    """On Ctrl-C among several runs, add to the interrupt that the same command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped. The same command, with --out {shlex.quote(str(folder))}, keeps what has ended "
+            "and does what is left."
+        ) from None

@@ -10,7 +10,13 @@ from overread.cli.flags import add_flags, given_flags
 from overread.data.phantom import PhantomSettings
 from overread.settings import from_dict
 
-EXAMPLE = "overread phantoms chests/ --body chest --patients 60"
+ABOUT = """\
+Each patient is a series of CT Image Storage with one lesion, whose mask is
+kept; three scanners differ as scanners do. Flaws are planted on request, to
+see whether they are found. OUT/truth.json tells all."""
+EXAMPLE = """\
+overread phantoms chests/ --body chest --patients 60
+overread phantoms flawed/ --flaws leaked-patient,marker"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

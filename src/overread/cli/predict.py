@@ -5,18 +5,30 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import io
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from overread.errors import ImageError
+from overread.disk import write_atomically
+from overread.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from overread.predict import Prediction, Predictor
 
-EXAMPLE = "overread predict runs/first scan.dcm"
+ABOUT = """\
+Prints the likeliest class and the probability of each, image by image: every
+frame of a multi-frame file and every slice of a volume is one. A file that
+cannot be used is told, the others are predicted, and the exit code is 2. Needs
+no torch."""
+EXAMPLE = """\
+overread predict runs/first scan.dcm
+overread predict runs/first scans/ more/*.png --csv --out answers.csv
+overread predict runs/first scan.dcm --json"""
 SOME_FAILED = 2
 
 
@@ -27,10 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the model's warnings in it")
     form.add_argument("--csv", action="store_true", help="print CSV, a row an image")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="with --json or --csv: write here, print nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict, and print as asked. Exit code 2 where any file could not be used; the others are printed too."""
+    _check_out(args)
     from overread.predict import Predictor, image_files
 
     predictor = Predictor(args.model)
@@ -38,15 +52,29 @@ def run(args: argparse.Namespace) -> int:
     if not files:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some.")
     found = _watched(predictor, files)
-    if args.json:
-        predictions = list(found)
-        _print_json(predictor, predictions)
-    elif args.csv:
-        predictions = _print_csv(predictor, found, sys.stdout)
+    stream = io.StringIO() if args.out else sys.stdout
+    if args.csv:
+        predictions = _print_csv(predictor, found, stream)
     else:
         predictions = list(found)
-        _print_table(predictor, predictions)
+        if args.json:
+            _print_json(predictor, predictions, stream)
+        else:
+            _print_table(predictor, predictions)
+    if isinstance(stream, io.StringIO):
+        write_atomically(args.out, stream.getvalue())
     return SOME_FAILED if any(p.problem for p in predictions) else 0
+
+
+def _check_out(args: argparse.Namespace) -> None:
+    """Refuse a file that --out would not fill, or one that is no table: an image, say."""
+    if args.out is None:
+        return
+    if not (args.json or args.csv):
+        raise SettingsError("--out goes with --json or --csv; add one of them.")
+    ending = ".json" if args.json else ".csv"
+    if args.out.suffix.lower() != ending:
+        raise SettingsError(f"--out {args.out} does not end in {ending}. Name a file that does.")
 
 
 def _watched(predictor: Predictor, files: list[Path]) -> Iterable[Prediction]:
@@ -60,7 +88,7 @@ def _watched(predictor: Predictor, files: list[Path]) -> Iterable[Prediction]:
     return track(found, "predicting", total=len(files), console=Console(stderr=True), transient=True)
 
 
-def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
+def _print_json(predictor: Predictor, predictions: list[Prediction], stream: TextIO) -> None:
     content = {
         "model": str(predictor.folder),
         "classes": predictor.card.classes,
@@ -68,7 +96,7 @@ def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
         "intended_use": predictor.card.intended_use,
         "predictions": [dataclasses.asdict(p) for p in predictions],
     }
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    print(json.dumps(content, indent=2, ensure_ascii=False), file=stream)
 
 
 def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO) -> list[Prediction]:
@@ -84,25 +112,37 @@ def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO
 
 
 def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from overread.cli.terminal import Terminal
 
+    console = Terminal()
     classes = predictor.card.classes
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image", overflow="fold")
-    table.add_column("predicted")
-    for name in classes:
-        table.add_column(name, justify="right")
-    for p in predictions:
-        shown = p.path if not p.frame else f"{p.path} [{p.frame}]"
-        values = [f"{p.probabilities[name]:.3f}" for name in classes if p.probabilities]
-        table.add_row(Text(shown), Text(p.label or "not read"), *values)
-    console = Console(highlight=False)
-    console.print(table)
+    fits = sum(max(len(name), 5) + 2 for name in classes) <= console.width / 2
+    console.print(_table(predictions, classes if fits else None))
     for p in predictions:
         if p.problem:
             console.print(f"not read: {p.problem}", style="red", markup=False, soft_wrap=True)
+    if not fits:
+        console.print("The probability of every class: --csv or --json.", markup=False, soft_wrap=True)
     for mark in predictor.card.marks:
         console.print(f"! {mark}", style="bold yellow", markup=False, soft_wrap=True)
     console.print(predictor.card.intended_use, style="dim", markup=False, soft_wrap=True)
+
+
+def _table(predictions: list[Prediction], classes: Sequence[str] | None) -> Table:
+    """A row an image, with the probability of each of `classes`; None shows the two likeliest classes alone."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("predicted", overflow="fold")
+    for name in classes or ("probability", "next likeliest"):
+        table.add_column(Text(name), justify="right" if classes else "left")
+    for p in predictions:
+        cells = [f"{p.probabilities[name]:.3f}" for name in classes or () if p.probabilities]
+        if p.probabilities and not classes:
+            (_, first), (name, second) = sorted(p.probabilities.items(), key=lambda item: -item[1])[:2]
+            cells = [f"{first:.3f}", f"{name} {second:.3f}"]
+        shown = p.path if not p.frame else f"{p.path} [{p.frame}]"
+        table.add_row(Text(shown), Text(p.label or "not read"), *map(Text, cells))
+    return table

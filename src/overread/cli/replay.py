@@ -6,6 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
+ABOUT = """\
+Trains in another folder with the recorded images, settings and seed, and
+compares the split, the weights, every epoch and every test figure, bit for
+bit. Exit code 1 where anything differs."""
 EXAMPLE = "overread replay runs/first"
 DIFFERENT = 1
 
@@ -21,12 +25,13 @@ def run(args: argparse.Namespace) -> int:
     from overread.cli.console import ConsoleWatcher
     from overread.run.replay import replay
 
-    out = args.out or args.run.with_name(f"{args.run.name}-replay")
+    run = args.run if args.run.name else args.run.absolute()
+    out = args.out or run.parent / f"{run.name}-replay"
     with ConsoleWatcher() as watch:
         result = replay(args.run, out=out, workers=os.cpu_count() or 1, watch=watch)
         same = {True: "the same, bit for bit", False: "different"}
         watch.say("")
-        watch.say(f"Images, labels and split: {same[result.same_data]}")
+        watch.say(f"Images, labels and split:  {same[result.same_data]}")
         watch.say(f"Weights of the best epoch: {same[result.same_weights]}")
         watch.say(f"History, every epoch:      {same[result.same_history]}")
         watch.say(f"Test figures:              {same[not result.differing]}")

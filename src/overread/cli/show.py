@@ -7,10 +7,14 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+from overread.cli.flags import whole_number
+
 if TYPE_CHECKING:
     from overread.model.table import LayerTable
 
-HELP = "print the layers of a network: output shape, parameters, description"
+ABOUT = """\
+Output shape, parameters and description of each layer, with true counts: the
+paper's Table 1 for any network that timm or overread knows."""
 EXAMPLE = "overread show resnet18 --classes 3"
 
 
@@ -18,10 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `overread show`."""
     parser.add_argument("backbone", metavar="BACKBONE", help="a network's name: any of timm's, or alexnet")
     parser.add_argument(
-        "--classes", type=int, metavar="N", help="classes of the last layer (default: its published weights')"
+        "--classes",
+        type=whole_number,
+        metavar="N",
+        help="classes of the last layer (default: its published weights')",
     )
     parser.add_argument(
-        "--size-px", type=int, default=224, metavar="PX", help="side of the square image (default: 224)"
+        "--size-px", type=whole_number, default=224, metavar="PX", help="side of the square image (default: 224)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -41,10 +48,11 @@ def run(args: argparse.Namespace) -> int:
 def print_table(table: LayerTable) -> None:
     """Print a table of layers that fits the terminal."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from overread.cli.terminal import Terminal
+
+    console = Terminal()
     drawn = Table(
         title=f"{table.backbone}, {table.n_classes} classes, images of {table.size_px} x {table.size_px}",
         title_justify="left",

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overread.cli.flags import add_flags, given_flags
+from overread.cli.flags import add_flags, given_flags, whole_number
 from overread.data.cohort import CohortSettings
-from overread.errors import SettingsError
+from overread.errors import RunError, SettingsError
 from overread.settings import RECIPES, ImageSettings, TrainSettings, from_dict, recipe_settings
 
 if TYPE_CHECKING:
     from overread.run.job import Job
 
-EXAMPLE = "overread train scans/ --out runs/first        (scans/aneurysm/..., scans/tumor/..., ...)"
+MOST_WORKERS = 256
+ABOUT = """\
+Divides the images by patient, fine-tunes a pretrained network, keeps the best
+epoch, tests it once on patients that it has not seen, and writes a model
+folder: weights, figures with intervals, pictures, every prediction, and a
+record to train again from. DICOM, PNG, JPEG, TIFF and NIfTI are recognised by
+their content."""
+EXAMPLE = r"""
+overread train scans/                     # scans/aneurysm/, scans/tumor/, ...
+overread train list.csv --out runs/first  # list.csv: path,label,patient
+overread train dicom/ --labels labels.csv
+overread train scans/ --patient-regex 'case(\d+)_' --window brain
+overread train scans/ --recipe paper --split image
+overread train --resume runs/first        # after Ctrl-C or a crash""".strip()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--finish", action="store_true", help="with --resume: train no further, test the best epoch so far"
     )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train N seeds and report the spread")
+    parser.add_argument(
+        "--seeds", type=whole_number, default=1, metavar="N", help="train N seeds and report the spread"
+    )
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
     )
@@ -46,7 +63,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     """Declare the number of processes that decode images."""
     parser.add_argument(
         "--workers",
-        type=int,
+        type=whole_number,
         default=None,
         metavar="N",
         help="processes that decode images (default: one a core)",
@@ -81,11 +98,15 @@ def n_workers(args: argparse.Namespace) -> int:
 
 
 def new_folder(source: Path) -> Path:
-    """The first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
+    """The first of runs/NAME-1, runs/NAME-2, ... that holds no run, nor anything else of worth."""
+    from overread.run.job import check_free
+
     name = source.absolute().stem or "run"
-    number = 1
-    while (folder := Path("runs") / f"{name}-{number}").exists():
-        number += 1
+    for number in itertools.count(1):
+        folder = Path("runs") / f"{name}-{number}"
+        with suppress(RunError):
+            check_free(folder)
+            break
     return folder
 
 
@@ -95,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         job = make_job(args, out=args.out or new_folder(args.source))  # settings die before torch is loaded
     from overread.cli.console import ConsoleWatcher
-    from overread.cli.outcome import print_outcome, print_several, told_how_to_go_on
+    from overread.cli.outcome import print_outcome, print_several, told_how_to_go_on, told_to_repeat
     from overread.run import many
     from overread.run.train import resume, train
 
@@ -104,7 +125,8 @@ def run(args: argparse.Namespace) -> int:
             with told_how_to_go_on(args.resume):
                 outcome = resume(args.resume, watch=watch, workers=n_workers(args), finish=args.finish)
         elif args.seeds > 1:
-            outcomes = many.run_all(many.by_seed(job, args.seeds), out=job.out, watch=watch)
+            with told_to_repeat(job.out):
+                outcomes = many.run_all(many.by_seed(job, args.seeds), out=job.out, watch=watch)
             print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=True)
             return 0
         else:
@@ -114,7 +136,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def check_workers(args: argparse.Namespace) -> None:
+    """Refuse a number of processes that makes no sense."""
+    if args.workers is not None and not 0 <= args.workers <= MOST_WORKERS:
+        raise SettingsError(f"--workers {args.workers} is out of range; it lies between 0 and {MOST_WORKERS}.")
+
+
 def _check(args: argparse.Namespace) -> None:
+    if args.finish and args.resume is None:
+        raise SettingsError("--finish ends a run early, so it needs --resume RUN.")
     if (args.source is None) == (args.resume is None):
         raise SettingsError("Give the images to train on, or --resume RUN to go on with a run; one of the two.")
     if args.resume is not None:
@@ -126,7 +156,6 @@ def _check(args: argparse.Namespace) -> None:
                 f"--resume goes on with the run's own settings, so --{flag} cannot be given. Leave it out, "
                 "or start a new run."
             )
-    elif args.finish:
-        raise SettingsError("--finish ends a run early, so it needs --resume RUN.")
+    check_workers(args)
     if args.seeds < 1:
         raise SettingsError(f"--seeds {args.seeds} is out of range; it is 1 or more.")

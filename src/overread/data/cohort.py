@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,12 +16,22 @@ from overread.data.image import Header, read_header, sniff
 from overread.data.labels import join_labels
 from overread.data.listing import Entry, Listing
 from overread.data.manifest import list_csv, list_datalist, list_npz
-from overread.data.rows import NO_TAGS, Cohort, CohortSettings, Problem, Row, patient_hash
+from overread.data.rows import (
+    NO_TAGS,
+    Cohort,
+    CohortSettings,
+    Problem,
+    Row,
+    count_problems,
+    patient_hash,
+    show_problems,
+)
 from overread.errors import CohortError, ImageError
 
 __all__ = ["Cohort", "CohortSettings", "Problem", "Row", "patient_hash", "read_cohort"]
 
 _THREADS = min(8, (os.cpu_count() or 1) + 2)
+_SHOWN = 50
 
 
 def read_cohort(source: str | Path, settings: CohortSettings | None = None) -> Cohort:
@@ -44,8 +55,9 @@ def read_cohort(source: str | Path, settings: CohortSettings | None = None) -> C
     rows, problems = _rows(listing, headers)
     patients_from = _patients_from(rows, listing, settings, headers)
     rows, without = _with_patients(rows, patients_from, headers, settings)
+    problems = [*listing.problems, *problems, *without, *listing.unlisted]
     # what stops a run comes first
-    problems = sorted([*listing.problems, *problems, *without], key=lambda problem: problem.kind == "unlisted")
+    problems.sort(key=lambda problem: problem.kind == "unlisted")
     return Cohort(
         root=listing.root,
         rows=tuple(rows),
@@ -90,8 +102,8 @@ def _list(source: Path, settings: CohortSettings) -> Listing:
 
 def _list_tree(root: Path, settings: CohortSettings) -> tuple[Listing, dict[str, Header | ImageError]]:
     """A tree of images whose labels stand in a CSV, which may itself lie in the tree."""
-    labels = Path(str(settings.labels)).absolute()
-    headers = read_headers(root, (path for path in list_files(root) if (root / path).absolute() != labels))
+    labels = os.path.realpath(str(settings.labels))
+    headers = read_headers(root, (path for path in list_files(root) if os.path.realpath(root / path) != labels))
     listing = join_labels(root, headers, settings)
     bad = [_unreadable(path, error) for path, error in headers.items() if isinstance(error, ImageError)]
     return replace(listing, problems=(*bad, *listing.problems)), headers
@@ -115,7 +127,8 @@ def _rows(listing: Listing, headers: Mapping[str, Header | ImageError]) -> tuple
 
 def _unreadable(path: str, error: ImageError, where: str = "") -> Problem:
     if error.kind == "missing":
-        return Problem(path=path, kind="no-file", message=f"{where or 'the list'} names it, and it is not there")
+        found = f"{where} names it" if where not in ("", path) else "it is a link"
+        return Problem(path=path, kind="no-file", message=f"{found}, and the file is not there")
     return Problem(path=path, kind=error.kind, message=str(error))
 
 
@@ -183,14 +196,29 @@ def _classes(rows: list[Row], problems: list[Problem], name: str) -> tuple[str, 
     labels = {row.label for row in rows}
     if len(labels) < 2:
         found = f"one class ({labels.pop()})" if labels else "no image that can be used"
-        why = f" {len(problems)} inputs cannot be used; the first: {problems[0].path}: {problems[0].message}."
-        raise CohortError(f"{name} has {found}; expected two classes or more.{why if problems else ''}")
+        gone = sum(problem.kind == "no-file" for problem in problems)
+        do = (
+            f" {gone} files are not where it says; --root names the folder that its paths start from." if gone else ""
+        )
+        raise CohortError(f"{name} has {found}; expected two classes or more.{do}{_reasons(problems)}")
     if len(labels) > max(20, len(rows) // 2):
         raise CohortError(
             f"{name} has {len(labels)} different labels for {len(rows)} images, so the labels are no classes. Name "
             "the column with the class by --label-column."
         )
+    spellings = Counter(label.casefold() for label in labels)
+    if several := sorted(label for label in labels if spellings[label.casefold()] > 1):
+        raise CohortError(
+            f"{name} writes one class in several ways ({', '.join(several)}), which would be learnt as different "
+            "diseases. Write it in one way."
+        )
     return tuple(sorted(labels, key=_natural))
+
+
+def _reasons(problems: list[Problem]) -> str:
+    if not problems:
+        return ""
+    return "\n".join([f" Left out: {count_problems(problems)}.", *show_problems(problems, at_most=_SHOWN)])
 
 
 def _natural(text: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -72,7 +72,16 @@ def decode_files(
 
 
 def decode_file(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator[Decoded]:
-    """Decode the wanted frames of one file into their rows of `pixels`."""
+    """Decode the wanted frames of one file into their rows of `pixels`. Raises RunError for a lack of memory."""
+    try:
+        yield from _decode_frames(file, pixels, settings)
+    except MemoryError:
+        raise RunError(
+            f"{file.name} needs more memory than is free. Close other programs, use fewer --workers, or leave it out."
+        ) from None
+
+
+def _decode_frames(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator[Decoded]:
     try:
         images = read_frames(file.path, file.frames)
     except ImageError as error:
@@ -83,11 +92,6 @@ def decode_file(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator
             square = prepare(next(images), settings)
         except ImageError as error:
             yield Decoded(rows=(row,), problem=_problem(file, error))
-        except MemoryError:
-            raise RunError(
-                f"{file.name} needs more memory than is free. Close other programs, use fewer --workers, or leave "
-                "it out."
-            ) from None
         else:
             pixels[row] = square
             yield Decoded(rows=(row,), fingerprint=fingerprint(square))
@@ -130,7 +134,12 @@ def _collect(waiting: set[Future[list[Decoded]]], report: Report) -> set[Future[
 
 def _killed(files: Sequence[File], states: Any) -> str:
     suspects = [file.name for file, state in zip(files, states, strict=True) if state == _UNDER_WAY]
-    found = " or ".join(suspects[:4]) or "a file"
+    if not suspects:
+        return (
+            "The processes that decode images did not start, or were killed. In a script of your own, put the call "
+            'under if __name__ == "__main__": or pass workers=0; on the command line, use fewer --workers.'
+        )
+    found = " or ".join(suspects[:4])
     return (
         f"A process that decodes images was killed while it read {found}; the memory may be full, or the file "
         "crashes its decoder. Use fewer --workers, or leave the file out."

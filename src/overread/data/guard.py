@@ -69,6 +69,8 @@ def guarded(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise ImageError(f"{path.name} is not there. Check the path.", kind="missing") from None
+    except PermissionError:
+        raise ImageError(f"{path.name} may not be read. Check its permissions.", kind="unreadable") from None
     except Exception as error:
         reason = _reason(error, path)
         if isinstance(error, _CUT_SHORT_ERRORS) or any(words in str(error).lower() for words in _CUT_SHORT):

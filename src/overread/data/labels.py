@@ -49,7 +49,7 @@ def join_labels(root: Path, headers: Headers, settings: CohortSettings) -> Listi
         for value in lines
         if value not in matched
     ]
-    entries, problems = sort_out(found)
+    entries, problems = sort_out(found, root)
     return Listing(root=root, entries=tuple(entries), problems=tuple(problems))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from overread.data.rows import Problem
 
@@ -37,11 +37,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """All that a list names. Paths of entries are posix, and relative to `root` where the file lies below it."""
+    """All that a list names. Paths of entries are posix, and relative to `root` where the file lies below it.
+
+    `unlisted` are the files among them that it does not name.
+    """
 
     root: Path
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...] = ()
+    unlisted: tuple[Problem, ...] = ()
 
 
 def clean_label(text: str) -> str:
@@ -52,17 +56,30 @@ def clean_label(text: str) -> str:
 def resolve(path: str, root: Path) -> str:
     """A path as a list writes it, made posix and relative to `root` where the file lies below it.
 
-    An absolute path that does not exist is taken to start from `root`, as some publishers write theirs.
+    An absolute path that does not exist is taken to start from `root`, as some publishers write theirs; so is one
+    with a Windows drive elsewhere than on Windows.
     """
     wanted = Path(path)
-    if "\\" in path and os.name != "nt" and not (root / path).exists():
-        wanted = Path(path.replace("\\", "/"))
-    if wanted.is_absolute() and not wanted.exists():
+    if "\\" in path and os.name != "nt" and not os.path.exists(root / path):  # noqa: PTH110 - see below
+        windows = PureWindowsPath(path)
+        wanted = Path(windows.relative_to(windows.anchor).as_posix())
+    # os.path.exists: unlike Path.exists it takes a name that is too long, or forbidden, for one that is not there
+    if wanted.is_absolute() and not os.path.exists(wanted):  # noqa: PTH110
         wanted = wanted.relative_to(wanted.anchor)
     # not Path.resolve: it follows links, and the list's own names are the ones that its owner knows
     full = Path(os.path.normpath(root.absolute() / wanted))
     base = Path(os.path.normpath(root.absolute()))
     return (full.relative_to(base) if full.is_relative_to(base) else full).as_posix()
+
+
+def file_identity(path: Path) -> Hashable:
+    """What is equal for two names of one file: links, and spellings that the disk takes for the same."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return os.path.normcase(path)
+    # some network drives number no files
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(path)
 
 
 def make_entry(path: str, said: Mapping[str, str | None], *, where: str) -> Entry | Problem:
@@ -72,9 +89,11 @@ def make_entry(path: str, said: Mapping[str, str | None], *, where: str) -> Entr
         return Problem(path=path, kind="no-label", message=f"{where} gives no label")
     if split is not None and split.casefold() not in SPLIT_WORDS:
         known = ", ".join(SPLIT_WORDS)
-        return Problem(path=path, kind="bad-split", message=f"{where} says split {split!r}; known are {known}")
+        # not what it says: in a line whose cells are shifted that may be a patient's name
+        message = f"{where} has a word for its part that is not known; known are {known}"
+        return Problem(path=path, kind="bad-split", message=message)
     if frame is not None and not (frame.isascii() and frame.isdigit()):
-        message = f"{where} says frame {frame!r}; expected a number, counted from 0"
+        message = f"{where} has a frame that is no number; expected one, counted from 0"
         return Problem(path=path, kind="bad-row", message=message)
     return Entry(
         path=path,
@@ -88,10 +107,11 @@ def make_entry(path: str, said: Mapping[str, str | None], *, where: str) -> Entr
     )
 
 
-def sort_out(found: Iterable[Entry | Problem]) -> tuple[list[Entry], list[Problem]]:
-    """Entries that can be used, and problems: those found, and files that are named more than once.
+def sort_out(found: Iterable[Entry | Problem], root: Path) -> tuple[list[Entry], list[Problem]]:
+    """Entries that can be used, and problems: those found, and files below `root` that are named more than once.
 
-    Of rows that agree on the label the first is kept; of rows that do not, none.
+    Of rows that agree on the label the first is kept; of rows that do not, none. Each row that is not kept is a
+    Problem. A file is known by where it lies on the disk, so a link to it is one of its names.
     """
     entries: list[Entry] = []
     problems: list[Problem] = []
@@ -101,24 +121,25 @@ def sort_out(found: Iterable[Entry | Problem]) -> tuple[list[Entry], list[Proble
         else:
             entries.append(item)
     dropped: set[int] = set()
-    for places in _same_images(entries):
+    for places in _same_images(entries, root):
         repeats = [entries[place] for place in places]
         if len({entry.label for entry in repeats}) == 1:
             dropped.update(places[1:])
             problems += [_two_rows(repeats[0], entry) for entry in repeats[1:]]
         else:
             dropped.update(places)
-            problems.append(_two_labels(repeats))
+            problems += [_two_labels(entry, repeats) for entry in repeats]
     return [entry for place, entry in enumerate(entries) if place not in dropped], problems
 
 
-def _same_images(entries: Sequence[Entry]) -> list[list[int]]:
+def _same_images(entries: Sequence[Entry], root: Path) -> list[list[int]]:
     """Places of entries that name the same image, for each image that is named more than once."""
-    by_path: dict[str, list[int]] = {}
+    files = {path: file_identity(root / path) for path in {entry.path for entry in entries}}
+    by_file: dict[Hashable, list[int]] = {}
     for place, entry in enumerate(entries):
-        by_path.setdefault(os.path.normcase(entry.path), []).append(place)
+        by_file.setdefault(files[entry.path], []).append(place)
     repeated = []
-    for places in by_path.values():
+    for places in by_file.values():
         if len(places) < 2:
             continue
         by_frame: dict[int | None, list[int]] = {}
@@ -134,11 +155,12 @@ def _two_rows(first: Entry, second: Entry) -> Problem:
     facts = ("patient", "series", "site", "split")
     differing = [fact for fact in facts if getattr(first, fact) != getattr(second, fact)]
     but = f", with another {' and '.join(differing)}" if differing else ""
-    message = f"{second.where} names the file that {first.where} names{but}; keep one"
+    otherwise = "" if first.path == second.path else f" as {first.path}"
+    message = f"{second.where} names the file that {first.where} names{otherwise}{but}; keep one"
     return Problem(path=second.path, kind="two-rows", message=message)
 
 
-def _two_labels(repeats: Sequence[Entry]) -> Problem:
-    said = ", ".join(f"{entry.label} ({entry.where})" for entry in repeats[:5])
-    message = f"it has labels that contradict each other: {said}; keep the right one"
-    return Problem(path=repeats[0].path, kind="two-labels", message=message)
+def _two_labels(entry: Entry, repeats: Sequence[Entry]) -> Problem:
+    others = [f"{other.where} says {other.label}" for other in repeats if other.label != entry.label]
+    message = f"{entry.where} says {entry.label}, and of the same file {', '.join(others[:3])}; keep the right one"
+    return Problem(path=entry.path, kind="two-labels", message=message)

@@ -36,8 +36,9 @@ def list_csv(path: Path, settings: CohortSettings) -> Listing:
             found.append(make_entry(named[-1], said, where=where))
         else:
             found.append(Problem(path=path.name, kind="bad-row", message=f"{where} names no file"))
-    entries, problems = sort_out(found)
-    return Listing(root=root, entries=tuple(entries), problems=(*problems, *find_unlisted(root, named)))
+    entries, problems = sort_out(found, root)
+    unlisted = find_unlisted(root, named, name=path.name)
+    return Listing(root=root, entries=tuple(entries), problems=tuple(problems), unlisted=tuple(unlisted))
 
 
 def list_datalist(path: Path, settings: CohortSettings) -> Listing:
@@ -59,8 +60,10 @@ def list_datalist(path: Path, settings: CohortSettings) -> Listing:
         raise CohortError(
             f"{path.name} has no list of images; expected MONAI's datalist with training, validation or test."
         )
-    entries, problems = sort_out(_datalist_entries(parts, root))
-    return Listing(root=root, entries=tuple(entries), problems=tuple(problems))
+    found = list(_datalist_entries(parts, root, path.name))
+    entries, problems = sort_out(found, root)
+    unlisted = find_unlisted(root, [item.path for item in found if item.path != path.name], name=path.name)
+    return Listing(root=root, entries=tuple(entries), problems=tuple(problems), unlisted=tuple(unlisted))
 
 
 def list_npz(path: Path) -> Listing:
@@ -90,15 +93,15 @@ def _root(path: Path, settings: CohortSettings) -> Path:
     return root
 
 
-def _datalist_entries(parts: Mapping[str, list[Any]], root: Path) -> Iterator[Entry | Problem]:
+def _datalist_entries(parts: Mapping[str, list[Any]], root: Path, list_name: str) -> Iterator[Entry | Problem]:
     for name, items in parts.items():
         for number, item in enumerate(items):
-            where = f"{name}[{number}]"
+            where = f"{name}[{number}] of {list_name}"
             fields = item if isinstance(item, dict) else {"image": item}
             image = fields.get("image")
             if not isinstance(image, str) or not image.strip():
                 message = f"{where} names no file; expected one path in 'image'"
-                yield Problem(path=where, kind="bad-row", message=message)
+                yield Problem(path=list_name, kind="bad-row", message=message)
                 continue
             said = {key: _text(fields.get(key)) for key in ("label", "patient", "series", "site", "frame")}
             said["patient"] = said["patient"] or _text(fields.get("subject"))

@@ -76,7 +76,16 @@ def _identify(file: IO[bytes], path: Path) -> Pillow.Image:
             f"{path.name} is refused as a decompression bomb: {error}. Cut or shrink it first.", kind="bomb"
         ) from None
     except UnidentifiedImageError:
+        _check_png_size(file, path)
         raise cut_short(path.name, "it begins as a picture and its header cannot be read") from None
+
+
+def _check_png_size(file: IO[bytes], path: Path) -> None:
+    """Refuse a PNG without rows or columns by that name; Pillow takes it for no picture."""
+    file.seek(0)
+    head = file.read(24)
+    if len(head) == 24 and head[12:16] == b"IHDR":
+        check_size(path.name, int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big"))
 
 
 def _load(picture: Pillow.Image, path: Path) -> None:

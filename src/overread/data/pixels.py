@@ -23,7 +23,8 @@ class Header:
 
     `scale` is "hu" for Hounsfield units (CT), "raw" for stored values without a known unit (16-bit
     pictures, NIfTI, DICOM of other modalities), "display" for a picture that is ready to be looked at.
-    `tags` holds technical facts only, never one that could name a person or a place.
+    `tags` holds technical facts only, never one that could name a person or a place. Who is shown stays out of
+    the printed form.
     """
 
     format: str
@@ -31,10 +32,10 @@ class Header:
     rows: int
     columns: int
     scale: str
-    patient: str | None = None
-    study: str | None = None
-    series: str | None = None
-    instance: str | None = None
+    patient: str | None = field(default=None, repr=False)
+    study: str | None = field(default=None, repr=False)
+    series: str | None = field(default=None, repr=False)
+    instance: str | None = field(default=None, repr=False)
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +60,26 @@ class Problem:
     path: str
     kind: str
     message: str
+
+
+def count_problems(problems: Sequence[Problem]) -> str:
+    """How many problems there are, and of which kinds: "3 inputs that cannot be used (empty 1, nan 2)"."""
+    kinds = Counter(problem.kind for problem in problems)
+    count = f"{len(problems)} input{'s' if len(problems) != 1 else ''} that cannot be used"
+    return f"{count} ({', '.join(f'{kind} {n}' for kind, n in sorted(kinds.items()))})"
+
+
+def show_problems(problems: Sequence[Problem], *, at_most: int) -> list[str]:
+    """A line for each problem, of every kind its first few: many of one kind must not hide another."""
+    by_kind: dict[str, list[str]] = {}
+    for problem in problems:
+        by_kind.setdefault(problem.kind, []).append(f"  {problem.path}: {problem.message}")
+    lines = []
+    for found in by_kind.values():
+        shown = max(2, at_most // len(by_kind))
+        lines += found[:shown]
+        lines += [f"  ... and {len(found) - shown} more of this kind"] if len(found) > shown else []
+    return lines
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,9 +28,9 @@ def sniff(path: str | Path) -> str:
     Raises ImageError (missing, empty, not-an-image, unreadable).
     """
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path.name} is a folder, not an image. Name a file in it.", kind="not-an-image")
     with guarded(path):
+        if path.is_dir():
+            raise ImageError(f"{path.name} is a folder, not an image. Name a file in it.", kind="not-an-image")
         if path.exists() and not path.is_file():
             raise ImageError(f"{path.name} is a device, not an image. Name a file.", kind="not-an-image")
         with path.open("rb") as file:

@@ -127,9 +127,30 @@ def as_table(score: Score) -> list[tuple[str, ...]]:
     ]
 
 
+def notes(score: Score) -> list[str]:
+    """What a reader of the intervals must know, a sentence for each weakness that these ones have."""
+    methods = " ".join(measured.method for measured in score.measured)
+    found = []
+    if score.n_patients is not None and "too narrow" in methods:
+        found.append(
+            "Intervals of accuracy, sensitivity and specificity count images; here patients have several, "
+            "so they are too narrow."
+        )
+    if "rough" in methods:
+        found.append("Intervals of balanced accuracy, AUROC and F1 are rough: a class has few patients.")
+    if "no interval" in methods:
+        found.append("-: no interval can be given, as a class has one patient or no image.")
+    if score.n_patients is None:
+        found = [sentence.replace("patient", "image") for sentence in found]
+    return found
+
+
 def _check(truth: NDArray[np.int64], probabilities: Floats, k: int, part: str) -> None:
     if truth.size == 0:
-        raise CohortError(f"The {part} part has no image, so nothing can be measured. Give it some: --fractions.")
+        raise CohortError(
+            f"The {part} part has no image, so nothing can be measured. "
+            "Give it some: --val-fraction, --test-fraction."
+        )
     if probabilities.shape != (truth.size, k):
         raise ValueError(f"probabilities are {probabilities.shape}, expected {(truth.size, k)}")
     bad = ~np.isfinite(probabilities).all(1) | (np.abs(probabilities.sum(1) - 1) > 1e-3)

@@ -51,16 +51,18 @@ def history_curves(
 
     select: the column that the best epoch is chosen by. marks: sentences of warning.
     """
-    n = len(history)
-    caption = (
-        f"{n} epoch{'s' * (n != 1)}; the best by {_in_words(select)} is kept: epoch {history.best_epoch(select)}"
-    )
-    drawn = sheet(8.6, 3.35, title=title, caption=caption if n else "no epoch yet", marks=marks)
+    n, best = len(history), history.best_epoch(select)
+    caption = f"{n} epoch{'s' * (n != 1)}; the best by {_in_words(select)} (ring) is kept" if n else "no epoch yet"
+    drawn = sheet(8.6, 3.35, title=title, caption=caption, marks=marks)
     for x_in, name in ((0.55, "loss"), (5.0, "accuracy")):
         axes = drawn.axes(x_in, 0.5, 3.6, 2.5)
         _both(axes, history, name)
         if n:
-            _mark_best(axes, history, name, history.best_epoch(select))
+            _mark_best(axes, history, name, best)
+        # above the axes: no corner of them is free of curves in every training
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.02, 0.98), ncols=3, fontsize=8, columnspacing=1.0, handlelength=1.6
+        )
     return drawn.figure
 
 
@@ -72,28 +74,23 @@ def _both(axes: Axes, history: History, name: str) -> None:
         dots = "o" if len(epochs) <= 30 else ""
         axes.plot(epochs, values, dash, color=colour, marker=dots, markersize=3.5, linewidth=1.6, label=word)
     axes.set(xlabel="epoch", title=name)
-    axes.title.set(ha="left", x=0.0)
+    axes.title.set(ha="left", x=-0.1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
     axes.set_xlim(0.5, max(len(epochs), 1) + 0.5)
     losses = [loss for row in history for loss in (row.train_loss, row.val_loss) if math.isfinite(loss)]
     axes.set_ylim(0, 1.03 if name == "accuracy" else 1.12 * max([*losses, 1e-6]))
     axes.grid(axis="y", color=LINE, linewidth=0.6, alpha=0.7)
     axes.tick_params(length=0)
-    axes.legend(loc="upper right" if name == "loss" else "lower right", fontsize=9, frameon=True, edgecolor="none")
 
 
 def _mark_best(axes: Axes, history: History, name: str, best: int) -> None:
+    """A ring on the epoch that is kept; the legend tells its value."""
     value = getattr(history.rows[best - 1], f"val_{name}")
     axes.axvline(best, color=SOFT, linewidth=0.9, linestyle=":", zorder=0)
-    if math.isnan(value):
-        return
-    axes.plot([best], [value], "o", markersize=9, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3)
-    side = "right" if best > 0.7 * len(history) else "left"
-    shift_pt = (10 if side == "right" else -10, 18) if name == "loss" else (0, -20)
-    axes.annotate(
-        f"epoch {best}: {value:.3f}", (best, value), shift_pt,
-        textcoords="offset points", ha=side, fontsize=9, fontweight="bold", color=INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+    said = "unknown" if math.isnan(value) else f"{value:.3f}"
+    axes.plot(
+        [best], [value], "o", markersize=9, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3,
+        label=f"epoch {best}: {said}",
     )  # fmt: skip
 
 

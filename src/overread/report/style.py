@@ -154,7 +154,7 @@ def shorten(text: str, width_in: float, size_pt: float, *, bold: bool = False) -
 
 def _wrap(text: str, width_in: float) -> list[str]:
     n_characters = int(0.95 * width_in * len(text) / text_width_in(text, 9, bold=True))
-    return textwrap.wrap(text, max(20, n_characters), subsequent_indent="  ")
+    return textwrap.wrap(text, max(20, n_characters), subsequent_indent="  ", break_on_hyphens=False)
 
 
 @styled

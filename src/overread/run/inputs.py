@@ -5,21 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from overread.data.alike import alike_groups
+from overread.data.alike import Fingerprints, alike_groups
 from overread.data.cache import build_cache
 from overread.data.cohort import Cohort, Problem, patient_hash, read_cohort
 from overread.data.image import resolve_window
+from overread.data.rows import count_problems, show_problems
 from overread.data.split import Split, check_patients, split_cohort
 from overread.disk import write_atomically
-from overread.errors import BadInputsError
+from overread.errors import BadInputsError, SplitError
 from overread.run.job import CACHE, PROBLEMS, Job
 from overread.settings import ImageSettings
 from overread.training.batches import Part
@@ -30,6 +31,12 @@ SKIPPED = "skipped.csv"
 HARMLESS = {"unlisted"}
 """problems that are worth a line in the list, and that stop nothing"""
 SHOWN = 12
+UNITS = {
+    "patient": "no patient is in two parts",
+    "alike": "images that look nearly the same are in one part",
+    "image": "divided by image",
+    "given": "divided as the list says",
+}
 HASHED_AT_ONCE = 256
 
 
@@ -67,7 +74,8 @@ def gather(job: Job, watch: Watcher) -> Inputs:
     """
     watch.say(f"Reading {job.source.name}")
     listed = read_cohort(job.source, job.cohort)
-    check_patients(listed, job.train.split)
+    with _telling_of(listed.problems, job):
+        check_patients(listed, job.train.split)
     image = resolve_window(job.image, listed.headers())
     cache = build_cache(
         listed,
@@ -76,20 +84,13 @@ def gather(job: Job, watch: Watcher) -> Inputs:
         workers=job.workers,
         progress=lambda done, total: watch.step("reading images", done, total),
     )
-    _settle_problems((*listed.problems, *cache.problems), job, watch)
+    problems = (*listed.problems, *cache.problems)
+    _stop_at(problems, job)
     places = np.asarray(cache.good, dtype=np.int64)
     cohort = listed.subset(places)
-    split = split_cohort(
-        cohort,
-        by=job.train.split,
-        fractions=(
-            1 - job.train.val_fraction - job.train.test_fraction,
-            job.train.val_fraction,
-            job.train.test_fraction,
-        ),
-        seed=job.train.seed,
-        groups=alike_groups(cache.fingerprints[places]),
-    )
+    with _telling_of(problems, job):
+        split = _divide(cohort, cache.fingerprints[places], job)
+    _write_skipped(problems, job, watch)
     write_split(job.out / "split.csv", cohort, split)
     return Inputs(
         cohort=cohort,
@@ -98,6 +99,17 @@ def gather(job: Job, watch: Watcher) -> Inputs:
         split=split,
         image=image,
         sha256=_hash_inputs(cohort, cache.pixels, places, split),
+    )
+
+
+def _divide(cohort: Cohort, fingerprints: Fingerprints, job: Job) -> Split:
+    val, test = job.train.val_fraction, job.train.test_fraction
+    return split_cohort(
+        cohort,
+        by=job.train.split,
+        fractions=(1 - val - test, val, test),
+        seed=job.train.seed,
+        groups=alike_groups(fingerprints),
     )
 
 
@@ -110,7 +122,8 @@ def describe(inputs: Inputs) -> str:
         known = {patients[row] for row in rows} - {None}
         words.append(f"{part} {len(rows)}" + (f" of {len(known)} patients" if known else ""))
     classes = ", ".join(f"{name} {count}" for name, count in class_counts(inputs.cohort).items())
-    return f"{len(inputs.cohort.rows)} images ({classes}): {', '.join(words)}; split by {inputs.split.unit}."
+    unit = UNITS.get(inputs.split.unit, f"the test part is {inputs.split.unit}")
+    return f"{len(inputs.cohort.rows)} images ({classes}): {', '.join(words)}; {unit}."
 
 
 def class_counts(cohort: Cohort) -> dict[str, int]:
@@ -128,35 +141,50 @@ def write_split(path: Path, cohort: Cohort, split: Split) -> None:
     write_csv(path, ("path", "frame", "label", "patient", "split"), rows)
 
 
-def _settle_problems(problems: Sequence[Problem], job: Job, watch: Watcher) -> None:
-    """Stop at bad inputs, or with `skip_bad` write them down and go on."""
+def _stop_at(problems: Sequence[Problem], job: Job) -> None:
+    """Stop at bad inputs, unless they are to be left out, and write all of them down."""
     stopping = [problem for problem in problems if problem.kind not in HARMLESS]
     if stopping and not job.skip_bad:
         _write_problems(job.out / PROBLEMS, problems)
         raise BadInputsError(_list_in_words(stopping, job.out / PROBLEMS))
+
+
+@contextmanager
+def _telling_of(problems: Sequence[Problem], job: Job) -> Iterator[None]:
+    """Let a refused split also say what was not counted: that may be why there are too few patients."""
+    try:
+        yield
+    except SplitError as refusal:
+        stopping = [problem for problem in problems if problem.kind not in HARMLESS]
+        if not stopping:
+            raise
+        _write_problems(job.out / PROBLEMS, problems)
+        raise SplitError(
+            f"{refusal} Not counted: {count_problems(stopping)}; each is in {job.out / PROBLEMS}."
+        ) from None
+
+
+def _write_skipped(problems: Sequence[Problem], job: Job, watch: Watcher) -> None:
+    """Write down what is left out, and say how much; only once the run can go on."""
     (job.out / PROBLEMS).unlink(missing_ok=True)
-    if problems:
-        _write_problems(job.out / SKIPPED, problems)
-        watch.say(f"Left out: {_kinds_in_words(problems)}; each is in {job.out / SKIPPED}.")
+    if not problems:
+        return
+    _write_problems(job.out / SKIPPED, problems)
+    bad = [problem for problem in problems if problem.kind not in HARMLESS]
+    aside = len(problems) - len(bad)
+    words = [f"Left out: {count_problems(bad)}"] if bad else []
+    words += [f"Left alone: {aside} that {'belong' if aside > 1 else 'belongs'} to no class"] if aside else []
+    watch.say(f"{'. '.join(words)}. Each is in {job.out / SKIPPED}.")
 
 
 def _list_in_words(problems: Sequence[Problem], listed_in: Path) -> str:
-    lines = [f"  {problem.path}: {problem.message}" for problem in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"  ... and {len(problems) - SHOWN} more")
     return "\n".join(
         [
-            f"{_kinds_in_words(problems)}. Nothing was trained.",
-            *lines,
+            f"{count_problems(problems)}. Nothing was trained.",
+            *show_problems(problems, at_most=SHOWN),
             f"All are in {listed_in}. Mend them, or leave them out with --skip-bad.",
         ]
     )
-
-
-def _kinds_in_words(problems: Sequence[Problem]) -> str:
-    kinds = Counter(problem.kind for problem in problems)
-    count = f"{len(problems)} input{'s' if len(problems) > 1 else ''} that cannot be used"
-    return f"{count} ({', '.join(f'{kind} {n}' for kind, n in sorted(kinds.items()))})"
 
 
 def _write_problems(path: Path, problems: Sequence[Problem]) -> None:

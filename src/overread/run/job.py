@@ -80,8 +80,10 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
             skip_bad=bool(content["skip_bad"]),
         )
         return job, {**content["found"], "machine": content["machine"], "versions": content["versions"]}
-    except (ValueError, KeyError, TypeError, OverreadError) as fault:
-        raise RunError(f"{path} cannot be read: {fault}. Start the run anew in another folder.") from fault
+    except (ValueError, KeyError, TypeError, RecursionError, OSError, OverreadError) as fault:
+        raise RunError(
+            f"{path} cannot be read: {str(fault).rstrip('.')}. Start the run anew in another folder."
+        ) from fault
 
 
 @contextmanager
@@ -123,6 +125,8 @@ def check_free(folder: Path) -> None:
     if (folder / bundle.CARD).exists():
         raise RunError(f"{folder} holds a finished run. Choose another --out.")
     if (folder / RECORD).exists():
+        with claimed(folder):  # another process that trains there now is told of first
+            pass
         raise RunError(
             f"{folder} holds a run that has not ended. Go on with overread train --resume {folder}, "
             "or choose another --out."

@@ -47,6 +47,7 @@ def run_all(jobs: dict[str, Job], *, out: Path, watch: Watcher | None = None) ->
     The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left.
     """
     watch = watch or Silent()
+    _check_ours(out, jobs)
     outcomes: dict[str, Outcome] = {}
     for number, (name, job) in enumerate(jobs.items(), start=1):
         watch.say(f"Run {number} of {len(jobs)}: {name}")
@@ -66,6 +67,17 @@ def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]
         for name, o in outcomes.items()
     ]
     return columns, rows
+
+
+def _check_ours(out: Path, jobs: dict[str, Job]) -> None:
+    """Refuse a folder that holds anything but runs: its cache is removed at the end."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out} is a file, and --out must name a folder. Choose another --out.")
+    others = [p for p in sorted(out.iterdir()) if p.name not in {*jobs, TABLE, CACHE} and not (p / RECORD).exists()]
+    if others:
+        raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
 
 
 def _run_one(job: Job, watch: Watcher) -> Outcome:

@@ -22,9 +22,10 @@ from overread.model.weights import Weights
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
 from overread.run.pictures import draw_pictures
+from overread.stats.metrics import softmax
 from overread.training.batches import Normaliser
 from overread.training.history import History
-from overread.training.loop import choose_machine, predict_logits, softmax
+from overread.training.loop import choose_machine, predict_logits
 from overread.training.watch import Watcher
 
 METRICS = "metrics.json"

@@ -37,7 +37,9 @@ def draw_pictures(
     shown = choose(len(test), SHOWN, np.random.default_rng(job.train.seed))
     images = np.asarray(inputs.pixels[test.indices[shown]])
     truth = test.labels[shown]
-    n_shown = f"{len(shown)} at random of the " + counted(scored.n_images, scored.n_patients)
+    n_shown = counted(scored.n_images, scored.n_patients)
+    if len(shown) < len(test):
+        n_shown = f"{len(shown)} at random of the {n_shown}"
     names = [classes[label] for label in truth]
     save(sample_figure(images, names, caption=n_shown, marks=marks), folder, "test-images")
     grid = prediction_grid(

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from overread.data.split import UNKNOWN
 from overread.disk import remove_leftovers
-from overread.errors import OverreadError, RunError
+from overread.errors import OverreadError, RunError, SettingsError
 from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.weights import Choice, choose_backbone, load_weights
-from overread.run.inputs import Inputs, describe, gather
+from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
 from overread.training.batches import Normaliser
 from overread.training.history import History
-from overread.training.loop import Trainer
+from overread.training.loop import Trainer, choose_machine
 from overread.training.watch import Silent, Watcher
+
+SPLIT = "split.csv"
+HOW_TO_TELL = (
+    "  To tell who is who: a patient column in a CSV (--patient-column), a pattern on the path "
+    "(--patient-regex 'case(\\d+)_'), or DICOM files, whose headers name the patient."
+)
 
 
 def train(job: Job, *, watch: Watcher | None = None) -> Outcome:
@@ -33,12 +41,14 @@ def train(job: Job, *, watch: Watcher | None = None) -> Outcome:
     goes on with.
     """
     check_free(job.out)
+    made = [folder for folder in (job.out, *job.out.parents) if not folder.exists()]
     try:
         with claimed(job.out):
             return _run(job, watch or Silent(), before=None)
     finally:
         with suppress(OSError):
-            job.out.rmdir()  # goes only if it is empty: a run that was refused leaves nothing
+            for folder in made:
+                folder.rmdir()  # goes only if it is empty: a run that was refused leaves nothing
 
 
 def resume(
@@ -65,10 +75,21 @@ def resume(
 
 
 def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool = False) -> Outcome:
-    inputs = _gather(job, watch, first_time=before is None)
+    with _free_if_refused(job.out) if before is None else nullcontext():
+        return _stages(job, watch, before=before, finish=finish)
+
+
+def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool) -> Outcome:
+    choice = choose_backbone(job.train.backbone, job.train.weights)  # a wrong name dies before images are decoded
+    choose_machine(job.train)
+    if before is None:
+        write_record(job)  # from here on a run that is killed can be resumed
+    inputs = gather(job, watch)
+    _check_positive(job.train.positive, inputs.cohort.classes)
     watch.say(describe(inputs))
     watch.mark(inputs.split.marks)
-    choice = choose_backbone(job.train.backbone, job.train.weights)
+    if UNKNOWN in inputs.split.marks:
+        watch.say(HOW_TO_TELL)
     watch.say(choice.why)
     found = {
         "backbone": choice.backbone,
@@ -86,16 +107,28 @@ def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: boo
     return outcome
 
 
-def _gather(job: Job, watch: Watcher, *, first_time: bool) -> Inputs:
-    """Settle the inputs. A run killed meanwhile can be resumed; one that was refused leaves its folder free."""
-    if not first_time:
-        return gather(job, watch)
-    write_record(job)
+@contextmanager
+def _free_if_refused(folder: Path) -> Iterator[None]:
+    """Leave the folder free for another try where a run fails before any epoch has ended."""
     try:
-        return gather(job, watch)
+        yield
     except OverreadError:
-        (job.out / RECORD).unlink()
+        if not (folder / bundle.WEIGHTS).exists():
+            for name in (RECORD, SPLIT, SKIPPED):
+                (folder / name).unlink(missing_ok=True)
         raise
+
+
+def _check_positive(positive: str | None, classes: Sequence[str]) -> None:
+    if positive is None:
+        return
+    if positive not in classes:
+        raise SettingsError(f"--positive {positive} is not a class; the classes are {', '.join(classes)}.")
+    if len(classes) > 2:
+        raise SettingsError(
+            f"--positive {positive} is for two classes, and there are {len(classes)} ({', '.join(classes)}): "
+            "each gets an AUROC against the others. Leave it out."
+        )
 
 
 def _fit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool) -> tuple[nn.Module, History]:

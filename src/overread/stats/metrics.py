@@ -19,6 +19,14 @@ Figure = Any
 """A float; with leading axes in the arguments, an array of them. A type checker cannot tell which."""
 
 
+def softmax(logits: ArrayLike) -> Floats:
+    """Probabilities (n, k) of logits (n, k): positive, and each row sums to 1."""
+    x = np.asarray(logits, np.float64)
+    shifted = np.exp(x - x.max(axis=1, keepdims=True))
+    result: Floats = shifted / shifted.sum(axis=1, keepdims=True)
+    return result
+
+
 def confusion(truth: ArrayLike, predicted: ArrayLike, n_classes: int, *, weights: ArrayLike | None = None) -> Floats:
     """Count the images by true class (row) and predicted class (column).
 

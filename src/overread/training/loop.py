@@ -82,13 +82,6 @@ def predict_logits(
     return logits
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (n, k), each row summing to 1."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-    return probabilities
-
-
 class Trainer:
     """One network, its data, and the state that a run goes on from."""
 
@@ -201,7 +194,7 @@ class Trainer:
             watch=self.watch,
             what=what,
         )
-        probabilities = softmax(logits)
+        probabilities = metrics.softmax(logits)
         right = probabilities.argmax(axis=1) == self.val.labels
         measure = Measure(metrics.log_loss(self.val.labels, probabilities), float(right.mean()))
         return measure, metrics.auroc_macro(self.val.labels, probabilities)

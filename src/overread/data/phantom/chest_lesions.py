@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from overread.data.phantom.chest import FIELD_MM, Chest, ChestSlice, Point, lungs_at
+from overread.data.phantom.chest import FIELD_MM, Chest, behind_fissure, lungs_at
+from overread.data.phantom.chest_slice import ChestSlice
 from overread.data.phantom.lesions import Lesion, make_lesion
-from overread.data.phantom.shapes import Field, inside, paint, rise
+from overread.data.phantom.shapes import Field, Point, inside, paint, rise
 
 HEIGHTS_MM = (-55.0, 30.0)
 
@@ -57,15 +58,16 @@ def _nodule(rng: np.random.Generator, chest: Chest, z: float) -> Lesion:
 
 
 def _pneumonia(rng: np.random.Generator, chest: Chest, z: float, *, first: bool) -> Lesion:
-    radius = float(rng.uniform(16, 32) if first else rng.uniform(8, 15))
+    """A patch that mostly lies against the edge of the lung; half of them dense, half like ground glass."""
+    radius = float(rng.uniform(18, 34) if first else rng.uniform(8, 15))
     return make_lesion(
         rng,
         kind="pneumonia",
-        centre=_place(rng, chest, z, depth_mm=0.35 * radius),
+        centre=_place(rng, chest, z, depth_mm=rng.uniform(0.05, 0.5) * radius),
         radius_mm=radius,
         field_mm=FIELD_MM,
-        rough=0.20,
-        hu=rng.uniform(-60, 35) if rng.uniform() < 0.5 else rng.uniform(-560, -330),
+        rough=0.22,
+        hu=rng.uniform(-40, 40) if rng.uniform() < 0.5 else rng.uniform(-560, -330),
         uneven=0.3,
     )
 
@@ -88,11 +90,16 @@ def _draw_nodule(lesion: Lesion, picture: ChestSlice) -> Field:
 
 
 def _draw_pneumonia(lesion: Lesion, picture: ChestSlice) -> Field:
-    """A patch of filled air cells with a ragged edge; the vessels and bronchi drawn after it show through."""
-    size, z = picture.hu.shape[0], float(picture.grid.z[0, 0])
-    uneven = lesion.texture.at(z + 20, size)
-    distance = lesion.distance(picture.grid)
-    share = inside(distance, 0.45 * lesion.radius_mm) * inside(picture.lung_mm, 2)
-    ragged = share * np.clip(0.80 + 0.2 * uneven + 0.13 * picture.grain, 0.1, 1)
-    paint(picture.hu, ragged, lesion.hu + 25 * uneven + 35 * picture.grain)
+    """A patch of filled air cells with a ragged edge, that some fissures stop.
+
+    The vessels and bronchi are drawn after it: air stands out in the bronchi that run through it.
+    """
+    uneven = lesion.texture.at(picture.grid.z_mm + 20, picture.hu.shape[0])
+    distance = lesion.distance(picture.grid) + 1.5 * picture.grain
+    share = inside(distance, 0.35 * lesion.radius_mm) * inside(picture.lung_mm, 2)
+    if lesion.variant < 0.6:
+        lobe = -1.0 if behind_fissure(*lesion.centre) > 0 else 1.0
+        share = share * inside(lobe * picture.fissure_mm, 2)
+    ragged = share * np.clip(0.88 + 0.16 * uneven + 0.10 * picture.grain, 0.1, 1)
+    paint(picture.hu, ragged, lesion.hu + 20 * uneven + 20 * picture.grain)
     return share

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from overread.data.phantom.scanner import Kernel, Scanner
 from overread.data.phantom.shapes import Field
@@ -19,14 +19,15 @@ WINDOWS = {"head": (40, 80), "chest": (-600, 1500)}
 _UID_PREFIX = "1.2.826.0.1.3680043.8.498."
 
 
-def make_uid(*sources: object) -> str:
+def make_uid(*sources: object) -> UID:
     """A valid identifier that depends on `sources` alone."""
-    return str(generate_uid(prefix=_UID_PREFIX, entropy_srcs=["overread phantom", *map(str, sources)]))
+    return generate_uid(prefix=_UID_PREFIX, entropy_srcs=["overread phantom", *map(str, sources)])
 
 
 def stored_values(hu: Field) -> NDArray[np.uint16]:
     """Hounsfield units as the file stores them: 12 bits, unsigned."""
-    return np.clip(np.rint(hu) - INTERCEPT_HU, 0, 4095).astype("<u2")
+    stored: NDArray[np.uint16] = np.clip(np.rint(hu) - INTERCEPT_HU, 0, 4095).astype("<u2")
+    return stored
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,71 +8,58 @@ from __future__ import annotations
 
 import numpy as np
 
-from overread.data.phantom.head import ARTERIES, CSF_HU, FIELD_MM, Head, HeadSlice, Point, wall_mm
+from overread.data.phantom.brain import CSF_HU
+from overread.data.phantom.head import FIELD_MM, Head, towards_wall
+from overread.data.phantom.head_arteries import point_on_artery
+from overread.data.phantom.head_slice import HeadSlice
 from overread.data.phantom.lesions import Lesion, make_lesion
-from overread.data.phantom.shapes import Field, inside, paint, rise
+from overread.data.phantom.shapes import Field, Point, inside, paint, rise
 
 HEIGHTS_MM = (-1.0, 27.0)
 
 
 def make_head_lesions(rng: np.random.Generator, head: Head, kind: str) -> tuple[Lesion, ...]:
     """The lesions of one patient; the first is the one that the slices are taken through."""
-    site = _artery_point(rng)
+    # Aneurysms sit on arteries, so the other two take their heights from arteries too.
+    site = point_on_artery(rng, low_mm=HEIGHTS_MM[0], high_mm=HEIGHTS_MM[1])
     if kind == "aneurysm":
-        return _aneurysms(rng, head, site)
+        return (_aneurysm(rng, head, site),)
     if kind == "tumor":
         return (_meningioma(rng, head, site[2]),)
     return _metastases(rng, head, site[2])
 
 
-def draw_head_lesion(lesion: Lesion, head: Head, picture: HeadSlice) -> Field:
+def draw_head_lesion(lesion: Lesion, picture: HeadSlice) -> Field:
     """Draw one lesion into a slice, in place; gives the share of each pixel that is lesion."""
-    if lesion.kind == "aneurysm":
-        return _draw_aneurysm(lesion, picture)
-    if lesion.kind == "tumor":
-        return _draw_meningioma(lesion, picture)
-    return _draw_metastasis(lesion, picture)
+    draw = {"aneurysm": _draw_aneurysm, "tumor": _draw_meningioma, "cancer": _draw_metastasis}[lesion.kind]
+    return draw(lesion, picture)
 
 
-def _artery_point(rng: np.random.Generator) -> Point:
-    """A point on a random artery, on a random side. Its height is the height of every class's lesion."""
-    names = list(ARTERIES)
-    while True:
-        _, path = ARTERIES[names[rng.integers(len(names))]]
-        step = rng.integers(len(path) - 1)
-        share = rng.uniform()
-        x, y, z = (1 - share) * np.array(path[step]) + share * np.array(path[step + 1])
-        if HEIGHTS_MM[0] <= z <= HEIGHTS_MM[1]:
-            return float(x * rng.choice((-1, 1))), float(y), float(z)
-
-
-def _aneurysms(rng: np.random.Generator, head: Head, site: Point) -> tuple[Lesion, ...]:
+def _aneurysm(rng: np.random.Generator, head: Head, site: Point) -> Lesion:
+    """A sac that touches its artery."""
     giant = rng.uniform() < 0.35
     radius = rng.uniform(8, 13) if giant else rng.uniform(4.5, 8.5)
     away = rng.standard_normal(3) * (1, 1, 0.3)
     away *= 0.75 * radius / np.linalg.norm(away)
-    x, y, z = np.array(site) + away
-    sac = make_lesion(
+    return make_lesion(
         rng,
         kind="aneurysm",
-        centre=(float(x), float(y), float(z)),
+        centre=(site[0] + float(away[0]), site[1] + float(away[1]), site[2] + float(away[2])),
         radius_mm=radius,
         field_mm=FIELD_MM,
         rough=0.05,
         hu=head.vessel_hu * rng.uniform(0.85, 1.0),
         core_hu=rng.uniform(46, 60) if giant else 0.0,
     )
-    return (sac,)
 
 
 def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
-    radius, side = rng.uniform(6.5, 14), rng.choice((-1, 1))
+    """A mass on the dura: of the convexity, the falx, or the base of the skull."""
+    radius, side = rng.uniform(6.5, 14), float(rng.choice((-1, 1)))
     place = rng.uniform() * (1.0 if z < 9 else 0.65)
     if place < 0.38:
-        turn = rng.uniform(0.04, 0.46) * side
-        reach = wall_mm(head, turn, z) - radius * rng.uniform(0.55, 0.8)
-        x, y = reach * np.sin(2 * np.pi * turn), -reach * np.cos(2 * np.pi * turn)
-        x, y = x * 68 / head.half_width_mm, y * 84 / head.half_length_mm
+        turns = rng.uniform(0.04, 0.46) * side
+        x, y = towards_wall(head, turns, z, inwards_mm=radius * rng.uniform(0.2, 0.7))
     elif place < 0.62:
         x, y = side * radius * 0.8, rng.uniform(-64, -38) if z < 16 else rng.choice((-1, 1)) * rng.uniform(40, 62)
     else:
@@ -81,10 +68,10 @@ def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
     return make_lesion(
         rng,
         kind="tumor",
-        centre=(float(x), float(y), z),
+        centre=(x, float(y), z),
         radius_mm=radius,
         field_mm=FIELD_MM,
-        rough=0.03,
+        rough=0.05,
         hu=head.grey_hu + rng.uniform(18, 45),
         core_hu=180.0 if rng.uniform() < 0.3 else 0.0,
         halo_mm=rng.uniform(4, 12) if rng.uniform() < 0.45 else 0.0,
@@ -92,22 +79,22 @@ def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
 
 
 def _metastases(rng: np.random.Generator, head: Head, z: float) -> tuple[Lesion, ...]:
-    found = []
+    """One to three masses within the brain; the smallest are solid, the others dead at the core."""
+    found: list[Lesion] = []
     for _ in range(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15))):
         first = not found
-        turn, share = rng.uniform(0, 1), np.sqrt(rng.uniform(0.01, 0.72))
+        turns, share = rng.uniform(0, 1), np.sqrt(rng.uniform(0.01, 0.72))
         radius = rng.uniform(6, 13) if first else rng.uniform(3.5, 8)
-        reach = share * (wall_mm(head, turn, z) - radius)
-        x, y = reach * np.sin(2 * np.pi * turn), -reach * np.cos(2 * np.pi * turn)
+        x, y = towards_wall(head, turns, z, inwards_mm=radius, share=share)
         found.append(
             make_lesion(
                 rng,
                 kind="cancer",
-                centre=(float(x), float(y), z if first else z + rng.normal(0, 4)),
+                centre=(x, y, z if first else z + rng.normal(0, 4)),
                 radius_mm=radius,
                 field_mm=FIELD_MM,
                 rough=0.13,
-                hu=head.grey_hu + rng.uniform(18, 48),
+                hu=head.grey_hu + rng.uniform(14, 42),
                 core_hu=rng.uniform(14, 26) if radius > 5 else 0.0,
                 halo_mm=rng.uniform(4, 15),
                 uneven=0.25,
@@ -138,15 +125,17 @@ def _draw_aneurysm(lesion: Lesion, picture: HeadSlice) -> Field:
 
 
 def _draw_meningioma(lesion: Lesion, picture: HeadSlice) -> Field:
-    """A smooth, evenly enhancing mass outside the brain, with a cleft of fluid and sometimes chalk."""
+    """A smooth, evenly enhancing mass outside the brain, with a tail, a cleft of fluid and sometimes chalk."""
     hu = picture.hu
     distance = np.maximum(lesion.distance(picture.grid), picture.inner_mm + 0.6)
     _swell(hu, picture, distance, lesion, deepest=7)
     cleft = np.abs(distance - 0.9) - 0.7
     paint(hu, inside(cleft, 1.6) * inside(picture.inner_mm + 2, 1.5) * 0.7, CSF_HU + 4)
     share = inside(distance, 1.8)
-    uneven = lesion.texture.at(float(picture.grid.z[0, 0]), hu.shape[0])
+    uneven = lesion.texture.at(picture.grid.z_mm, hu.shape[0])
     paint(hu, share, lesion.hu + 2 * uneven)
+    tail = np.abs(picture.inner_mm + 1.2) - 0.8
+    paint(hu, inside(tail, 1.6) * rise(distance, 9, 1) * 0.8, lesion.hu)
     if lesion.core_hu:
         paint(hu, inside(distance + 0.45 * lesion.radius_mm, 3) * rise(uneven, 0.1, 1.2), lesion.core_hu)
     return share
@@ -158,7 +147,7 @@ def _draw_metastasis(lesion: Lesion, picture: HeadSlice) -> Field:
     distance = np.maximum(lesion.distance(picture.grid), picture.inner_mm + 3)
     _swell(hu, picture, distance, lesion, deepest=11)
     share = inside(distance, 1.8)
-    uneven = lesion.texture.at(float(picture.grid.z[0, 0]), hu.shape[0])
+    uneven = lesion.texture.at(picture.grid.z_mm, hu.shape[0])
     paint(hu, share, lesion.hu + 5 * uneven)
     if lesion.core_hu:
         thick = (1.4 + 0.16 * lesion.radius_mm) * (1 + 0.35 * uneven)
@@ -169,6 +158,6 @@ def _draw_metastasis(lesion: Lesion, picture: HeadSlice) -> Field:
 def _swell(hu: Field, picture: HeadSlice, distance: Field, lesion: Lesion, *, deepest: float) -> None:
     """Vasogenic oedema: white matter grows darker, grey matter hardly."""
     if lesion.halo_mm:
-        uneven = lesion.texture.at(float(picture.grid.z[0, 0]) + 30, hu.shape[0])
+        uneven = lesion.texture.at(picture.grid.z_mm + 30, hu.shape[0])
         reach = np.float32(lesion.halo_mm) * (1 + 0.5 * uneven)
         hu -= deepest * rise(distance, 0, 1) * inside(distance - reach, 5) * (0.12 + 0.88 * picture.white)

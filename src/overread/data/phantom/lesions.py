@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overread.data.phantom.shapes import Field, Grid, Noise
+from overread.data.phantom.noise import Noise
+from overread.data.phantom.shapes import Field, Grid, Point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class Lesion:
     """One lesion before it is drawn: centre and radius in mm, in the coordinates that its organ is drawn in."""
 
     kind: str
-    centre: tuple[float, float, float]
+    centre: Point
     radius_mm: float
     stretch: tuple[float, float, float]
     rough: float
@@ -29,7 +30,7 @@ class Lesion:
         cx, cy, cz = (np.float32(v) for v in self.centre)
         sx, sy, sz = (np.float32(v) for v in self.stretch)
         far = np.sqrt(((grid.x - cx) / sx) ** 2 + ((grid.y - cy) / sy) ** 2 + ((grid.z - cz) / sz) ** 2)
-        uneven = self.texture.at(float(grid.z[0, 0]), grid.x.shape[0]) if self.rough else np.float32(0)
+        uneven = self.texture.at(grid.z_mm, grid.x.shape[0]) if self.rough else np.float32(0)
         near: Field = far - np.float32(self.radius_mm) * (1 + np.float32(self.rough) * uneven)
         return near
 
@@ -38,7 +39,7 @@ def make_lesion(
     rng: np.random.Generator,
     *,
     kind: str,
-    centre: tuple[float, float, float],
+    centre: Point,
     radius_mm: float,
     field_mm: float,
     rough: float = 0.0,

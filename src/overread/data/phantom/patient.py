@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from overread.data.phantom import chest, chest_lesions, head, head_lesions
+from overread.data.phantom import chest, chest_lesions, chest_slice, head, head_lesions, head_slice
 from overread.data.phantom.dicom import Series, stored_values, write_slice
 from overread.data.phantom.lesions import Lesion
 from overread.data.phantom.scanner import KERNELS, SCANNERS, Scanner, burn_in, paint_table, scan
@@ -125,8 +125,8 @@ def _head(rng: np.random.Generator, kind: str) -> Subject:
     masses = tuple((lesion.centre, lesion.radius_mm) for lesion in lesions if lesion.radius_mm > 5)
 
     def draw(grid: Grid) -> tuple[Field, Field]:
-        picture = head.draw_head(anatomy, grid, masses=masses)
-        shares = [head_lesions.draw_head_lesion(lesion, anatomy, picture) for lesion in lesions]
+        picture = head_slice.draw_head(anatomy, grid, masses=masses)
+        shares = [head_lesions.draw_head_lesion(lesion, picture) for lesion in lesions]
         return picture.hu, np.max(shares, axis=0)
 
     truths = tuple(_truth(lesion, head.to_patient(anatomy, lesion.centre)) for lesion in lesions)
@@ -146,10 +146,10 @@ def _chest(rng: np.random.Generator, kind: str) -> Subject:
     def draw(grid: Grid) -> tuple[Field, Field]:
         shares = [np.zeros_like(grid.x)]
 
-        def add(picture: chest.ChestSlice) -> None:
+        def add(picture: chest_slice.ChestSlice) -> None:
             shares.extend(chest_lesions.draw_chest_lesion(lesion, picture) for lesion in lesions)
 
-        picture = chest.draw_chest(anatomy, grid, lesions=add)
+        picture = chest_slice.draw_chest(anatomy, grid, lesions=add)
         return picture.hu, np.max(shares, axis=0)
 
     truths = tuple(_truth(lesion, chest.to_patient(anatomy, lesion.centre)) for lesion in lesions)

@@ -122,7 +122,8 @@ def scan(hu: Field, scanner: Scanner, kernel: Kernel, grid: Grid, rng: np.random
     solid = np.fft.irfft2(np.fft.rfft2(np.clip(hu + 1000, 0, 1600)) * np.exp(-((frequency / 0.008) ** 2)), s=hu.shape)
     level = scanner.noise_hu / np.sqrt(dose) * (0.35 + 0.65 * np.clip(solid, 0, None) / 1000)
     image = np.fft.irfft2(np.fft.rfft2(hu) * response, s=hu.shape)
-    return (image + noise * level + scanner.offset_hu).astype(np.float32)
+    scanned: Field = (image + noise * level + scanner.offset_hu).astype(np.float32)
+    return scanned
 
 
 _GLYPHS = {

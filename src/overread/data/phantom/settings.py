@@ -37,7 +37,8 @@ class PhantomSettings:
             _one_of("flaws", flaw, FLAWS)
         if self.planted and self.patients < 6:
             raise SettingsError(
-                f"--flaws {self.flaws} takes two patients a class, found --patients {self.patients}; ask for 6 or more."
+                f"--flaws {self.flaws} takes two patients a class, found --patients {self.patients}; "
+                "ask for 6 or more."
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Soft shapes and smooth noise on a slice's grid of millimetres: what the anatomy is drawn with.
+"""Soft shapes on a slice's grid of millimetres: what the anatomy is drawn with.
 
 A shape is a field of signed distances in mm, negative inside. `inside` turns it into shares between 0 and 1,
 with an edge as soft as a pixel, so that no staircase shows; `paint` lays a tissue over the picture.
@@ -6,14 +6,20 @@ with an edge as soft as a pixel, so that no staircase shows; `paint` lays a tiss
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 """A value for each pixel: (rows, columns) float32."""
+
+Point = tuple[float, float, float]
+"""x, y, z in mm."""
+
+_Number = TypeVar("_Number", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +32,42 @@ class Grid:
     pixel_mm: float
     straight: bool = False
 
+    @property
+    def z_mm(self) -> float:
+        """The height of the slice, or of its upper left corner where the grid is tilted."""
+        return float(self.z[0, 0])
+
+    @property
+    def edge_mm(self) -> float:
+        """How soft an edge has to be to show no staircase."""
+        return 1.2 * self.pixel_mm
+
     def moved(self, *, x: Field, y: Field, z: Field) -> Grid:
         """The same pixels in other coordinates."""
         return Grid(x=x, y=y, z=z, pixel_mm=self.pixel_mm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """How a patient lies in the scanner: shifted, then turned about the long axis."""
+
+    shift_mm: tuple[float, float]
+    turn_deg: float
+
+    def to_body(self, grid: Grid) -> Grid:
+        """The scanner's pixels in coordinates that lie straight in the patient."""
+        cos, sin = (np.float32(v) for v in self._cos_sin())
+        x, y = grid.x - np.float32(self.shift_mm[0]), grid.y - np.float32(self.shift_mm[1])
+        return grid.moved(x=x * cos + y * sin, y=y * cos - x * sin, z=grid.z)
+
+    def to_scanner(self, x_mm: _Number, y_mm: _Number) -> tuple[_Number, _Number]:
+        """A point of the patient, or an array of them, in the scanner's coordinates."""
+        cos, sin = self._cos_sin()
+        return x_mm * cos - y_mm * sin + self.shift_mm[0], x_mm * sin + y_mm * cos + self.shift_mm[1]
+
+    def _cos_sin(self) -> tuple[float, float]:
+        turn = math.radians(self.turn_deg)
+        return math.cos(turn), math.sin(turn)
 
 
 def slice_grid(*, size_px: int, pixel_mm: float, z_mm: float) -> Grid:
@@ -78,9 +117,7 @@ def ellipse(
     return np.where(np.minimum(ru, rv) < 0.1, np.float32(99), distance)
 
 
-def tube(
-    grid: Grid, start: tuple[float, float, float], end: tuple[float, float, float], radius_mm: float
-) -> tuple[tuple[slice, slice], Field] | None:
+def tube(grid: Grid, start: Point, end: Point, radius_mm: float) -> tuple[tuple[slice, slice], Field] | None:
     """Signed distance to a straight tube in space, and the part of the picture where it is near.
 
     None where the tube does not come near this slice: most do not, which makes a tree of hundreds cheap.
@@ -95,6 +132,24 @@ def tube(
     if part is None:
         return None
     return part, _segment_distance(grid, part, start, end) - np.float32(radius_mm)
+
+
+def paint_tube(
+    picture: Field,
+    grid: Grid,
+    ends: tuple[Point, Point],
+    radius_mm: float,
+    *,
+    hu: float,
+    edge_mm: float,
+    within: Field | None = None,
+) -> None:
+    """Lay a straight tube over the picture, in place, in shares of `within` where that is given."""
+    near = tube(grid, *ends, radius_mm)
+    if near is not None:
+        part, distance = near
+        share = inside(distance, edge_mm)
+        paint(picture[part], share if within is None else share * within[part], hu)
 
 
 def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tuple[slice, slice] | None:
@@ -113,8 +168,8 @@ def _box(grid: Grid, low: NDArray[np.float64], high: NDArray[np.float64]) -> tup
 def _segment_distance(
     grid: Grid,
     part: tuple[slice, slice],
-    start: tuple[float, float, float],
-    end: tuple[float, float, float],
+    start: Point,
+    end: Point,
 ) -> Field:
     ax, ay, az = (np.float32(v) for v in start)
     bx, by, bz = (np.float32(e - s) for s, e in zip(start, end, strict=True))
@@ -122,62 +177,6 @@ def _segment_distance(
     along = np.clip((px * bx + py * by + pz * bz) / (bx * bx + by * by + bz * bz + 1e-6), 0, 1)
     distance: Field = np.sqrt((px - along * bx) ** 2 + (py - along * by) ** 2 + (pz - along * bz) ** 2)
     return distance
-
-
-class Noise:
-    """Smooth noise in space with mean 0 and deviation 1: nearby slices of a patient look alike.
-
-    A lattice of normal numbers, `cell_mm` apart, interpolated: made once a patient, then read at any height.
-    """
-
-    def __init__(self, rng: np.random.Generator, *, cell_mm: float, field_mm: float, height_mm: float) -> None:
-        across, layers = int(np.ceil(field_mm / cell_mm)) + 3, int(np.ceil(height_mm / cell_mm)) + 3
-        self._lattice = rng.standard_normal((layers, across, across)).astype(np.float32)
-        self._cell_mm = cell_mm
-        self._low_mm = -height_mm / 2 - cell_mm
-
-    def at(self, z_mm: float, size_px: int) -> Field:
-        """The noise of one slice: (size_px, size_px)."""
-        return _upsample(_layer(self._lattice, (z_mm - self._low_mm) / self._cell_mm), (size_px, size_px))
-
-
-def _layer(lattice: Field, position: float) -> Field:
-    last = len(lattice) - 2
-    below = int(np.clip(np.floor(position), 0, last))
-    share = float(np.clip(position - below, 0, 1))
-    share = share * share * (3 - 2 * share)
-    mixed: Field = (1 - share) * lattice[below] + share * lattice[below + 1]
-    return mixed / np.float32(np.hypot(share, 1 - share))
-
-
-def _upsample(values: Field, shape: tuple[int, int]) -> Field:
-    picture = Picture.fromarray(np.ascontiguousarray(values, np.float32))
-    # A bicubic mean of normal numbers keeps about 0.8 of their deviation.
-    return np.asarray(picture.resize((shape[1], shape[0]), Picture.Resampling.BICUBIC), np.float32) * np.float32(1.25)
-
-
-class Furrows:
-    """Winding lines that run inwards from a closed surface: sulci. Zero crossings of noise in polar coordinates."""
-
-    _ACROSS_PX, _DEEP_PX = 1024, 96
-
-    def __init__(
-        self, rng: np.random.Generator, *, around: int, depth_mm: float, deep: int, height_mm: float, cell_mm: float
-    ) -> None:
-        layers = int(np.ceil(height_mm / cell_mm)) + 3
-        lattice = rng.standard_normal((layers, deep + 2, around)).astype(np.float32)
-        self._lattice = np.concatenate([lattice[..., -2:], lattice, lattice[..., :2]], axis=2)
-        self._around, self._depth_mm = around, depth_mm
-        self._cell_mm, self._low_mm = cell_mm, -height_mm / 2 - cell_mm
-
-    def at(self, z_mm: float, *, turns: Field, depth_mm: Field) -> Field:
-        """Noise whose zeros are the furrows; `turns` is the angle in [0, 1), `depth_mm` below the surface."""
-        values = _layer(self._lattice, (z_mm - self._low_mm) / self._cell_mm)
-        scale = self._ACROSS_PX // self._around
-        texture = _upsample(values, (self._DEEP_PX, values.shape[1] * scale))
-        column = ((turns % 1.0) * (self._around * scale) + 2 * scale).astype(np.intp)
-        row = np.clip(depth_mm / self._depth_mm * self._DEEP_PX, 0, self._DEEP_PX - 1).astype(np.intp)
-        return texture[row, column]
 
 
 def line_distance(values: Field, pixel_mm: float) -> Field:

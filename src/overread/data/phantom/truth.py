@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overread.data.phantom.settings import PhantomSettings
-from overread.errors import CohortError
+from overread.errors import CohortError, SettingsError
 from overread.settings import from_dict
 
 SCHEMA = 1
@@ -86,7 +86,7 @@ def read_truth(folder: str | Path) -> PhantomTruth:
             patients=tuple(_patient(patient) for patient in values["patients"]),
             flaws=tuple(_flaw(flaw) for flaw in values["flaws"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise CohortError(
             f"{path.name} in {path.parent.name} cannot be read ({type(error).__name__}): "
             "give the folder that `overread phantoms` wrote."

@@ -21,17 +21,19 @@ CT_WINDOWS: dict[str, tuple[float, float]] = {
 """Named CT windows: (centre, width) in Hounsfield units."""
 
 
-def _setting(default: Any, sentence: str, **more: Any) -> Any:
+def setting(default: Any, sentence: str, **more: Any) -> Any:
     """A dataclass field with the sentence that documents it here and on the command line."""
     return field(default=default, metadata={"help": sentence, **more})
 
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not among the choices, in the words of the command line."""
     if value not in choices:
         raise SettingsError(f"--{name} {value} is not known; it is one of {', '.join(choices)}.")
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number out of its range, in the words of the command line."""
     if not low <= value <= high:
         raise SettingsError(f"--{name} {value:g} is out of range; it lies between {low:g} and {high:g}.")
 
@@ -60,21 +62,21 @@ def parse_window(text: str) -> tuple[float, float]:
 class ImageSettings:
     """How a stored image becomes a network's input. Kept in the model folder: a prediction repeats it."""
 
-    size_px: int = _setting(224, "side of the square that the network sees, in pixels")
-    window: str = _setting(
+    size_px: int = setting(224, "side of the square that the network sees, in pixels")
+    window: str = setting(
         "auto",
         "CT window: a name (brain, subdural, stroke, bone, lung, mediastinum, abdomen), center/width, "
         "three joined by commas for the three channels, header for the file's own, or auto",
     )
-    fit: str = _setting(
+    fit: str = setting(
         "squash",
         "how an oblong image becomes a square: squash (stretch) or pad (keep the shape, add black)",
         choices=("squash", "pad"),
     )
 
     def __post_init__(self) -> None:
-        _between("size-px", self.size_px, 16, 2048)
-        _one_of("fit", self.fit, ("squash", "pad"))
+        between("size-px", self.size_px, 16, 2048)
+        one_of("fit", self.fit, ("squash", "pad"))
         self.windows_hu()
 
     def windows_hu(self) -> tuple[tuple[float, float], ...]:
@@ -91,53 +93,53 @@ class ImageSettings:
 class TrainSettings:
     """How a network is trained. The defaults are the default recipe; `RECIPES` holds the others."""
 
-    backbone: str = _setting("auto", "network: any name of timm's, alexnet, or auto (see overread show)")
-    weights: str = _setting(
+    backbone: str = setting("auto", "network: any name of timm's, alexnet, or auto (see overread show)")
+    weights: str = setting(
         "auto",
         "pretrained weights: a file, a folder of files named after their networks, auto (look in the cache, "
         "the hub, installed packages) or none",
     )
-    split: str = _setting(
+    split: str = setting(
         "auto",
         "what must not be divided between train and test: patient, image (overrides), given "
         "(the list's own), fold:K/N, site:NAME, or auto",
     )
-    val_fraction: float = _setting(0.15, "share of the images that picks the best epoch")
-    test_fraction: float = _setting(0.15, "share of the images that is scored once, at the end")
-    seed: int = _setting(0, "fixes the split, the new layer, the order and the augmentation")
-    epochs: int = _setting(20, "passes over the training part")
-    batch_size: int = _setting(32, "images in one step")
-    optimizer: str = _setting("adamw", "adam or adamw", choices=("adam", "adamw"))
-    learning_rate: float = _setting(3e-4, "step size of the pretrained layers")
-    head_rate: float = _setting(3.0, "how many times faster the new last layer learns")
-    stage_decay: float = _setting(
+    val_fraction: float = setting(0.15, "share of the images that picks the best epoch")
+    test_fraction: float = setting(0.15, "share of the images that is scored once, at the end")
+    seed: int = setting(0, "fixes the split, the new layer, the order and the augmentation")
+    epochs: int = setting(20, "passes over the training part")
+    batch_size: int = setting(32, "images in one step")
+    optimizer: str = setting("adamw", "adam or adamw", choices=("adam", "adamw"))
+    learning_rate: float = setting(3e-4, "step size of the pretrained layers")
+    head_rate: float = setting(3.0, "how many times faster the new last layer learns")
+    stage_decay: float = setting(
         1.0, "learning rate of each stage as a share of the next one's; below 1 the early stages learn slower"
     )
-    weight_decay: float = _setting(0.05, "pull of the weights towards zero")
-    schedule: str = _setting(
+    weight_decay: float = setting(0.05, "pull of the weights towards zero")
+    schedule: str = setting(
         "cosine", "learning rate over time: cosine (to zero) or constant", choices=("cosine", "constant")
     )
-    warmup: float = _setting(0.1, "share of all steps over which the learning rate climbs to its full size")
-    label_smoothing: float = _setting(0.1, "share of each label that is spread over the classes")
-    class_weights: bool = _setting(False, "weigh rare classes up, each in proportion to its rarity")
-    augment: str = _setting(
+    warmup: float = setting(0.1, "share of all steps over which the learning rate climbs to its full size")
+    label_smoothing: float = setting(0.1, "share of each label that is spread over the classes")
+    class_weights: bool = setting(False, "weigh rare classes up, each in proportion to its rarity")
+    augment: str = setting(
         "medical",
         "medical (small rotation, scale, shift; contrast, brightness, gamma) or none",
         choices=("medical", "none"),
     )
-    flip: bool = _setting(False, "also mirror left and right; leave off where the side matters")
-    freeze: int = _setting(0, "how many stages from the input keep their pretrained weights")
-    select: str = _setting(
+    flip: bool = setting(False, "also mirror left and right; leave off where the side matters")
+    freeze: int = setting(0, "how many stages from the input keep their pretrained weights")
+    select: str = setting(
         "val_loss",
         "what the best epoch is best at, in validation",
         choices=("val_accuracy", "val_loss", "val_auroc"),
     )
-    positive: str | None = _setting(
+    positive: str | None = setting(
         None, "of two classes, the one that counts as disease in the AUROC (default: the second by name)"
     )
-    patience: int = _setting(0, "stop after so many epochs without a better one; 0 never stops early")
-    device: str = _setting("auto", "cpu, cuda, or auto")
-    precision: str = _setting(
+    patience: int = setting(0, "stop after so many epochs without a better one; 0 never stops early")
+    device: str = setting("auto", "cpu, cuda, or auto")
+    precision: str = setting(
         "auto",
         "float32, bfloat16, or auto (bfloat16 on a GPU that has it)",
         choices=("auto", "float32", "bfloat16"),
@@ -146,21 +148,21 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("optimizer", "schedule", "augment", "select", "precision"):
             field_ = self.__dataclass_fields__[name]
-            _one_of(name.replace("_", "-"), getattr(self, name), field_.metadata["choices"])
-        _between("val-fraction", self.val_fraction, 0.01, 0.8)
-        _between("test-fraction", self.test_fraction, 0.01, 0.8)
-        _between("val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.02, 0.9)
-        _between("seed", self.seed, 0, 2**31 - 1)
-        _between("epochs", self.epochs, 1, 10_000)
-        _between("batch-size", self.batch_size, 2, 4096)
-        _between("learning-rate", self.learning_rate, 1e-8, 10)
-        _between("head-rate", self.head_rate, 0.01, 1000)
-        _between("stage-decay", self.stage_decay, 0.01, 1)
-        _between("weight-decay", self.weight_decay, 0, 1)
-        _between("warmup", self.warmup, 0, 0.9)
-        _between("label-smoothing", self.label_smoothing, 0, 0.5)
-        _between("freeze", self.freeze, 0, 100)
-        _between("patience", self.patience, 0, 10_000)
+            one_of(name.replace("_", "-"), getattr(self, name), field_.metadata["choices"])
+        between("val-fraction", self.val_fraction, 0.01, 0.8)
+        between("test-fraction", self.test_fraction, 0.01, 0.8)
+        between("val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.02, 0.9)
+        between("seed", self.seed, 0, 2**31 - 1)
+        between("epochs", self.epochs, 1, 10_000)
+        between("batch-size", self.batch_size, 2, 4096)
+        between("learning-rate", self.learning_rate, 1e-8, 10)
+        between("head-rate", self.head_rate, 0.01, 1000)
+        between("stage-decay", self.stage_decay, 0.01, 1)
+        between("weight-decay", self.weight_decay, 0, 1)
+        between("warmup", self.warmup, 0, 0.9)
+        between("label-smoothing", self.label_smoothing, 0, 0.5)
+        between("freeze", self.freeze, 0, 100)
+        between("patience", self.patience, 0, 10_000)
         if self.weights == "none" and self.freeze:
             raise SettingsError(
                 f"--freeze {self.freeze} keeps pretrained layers, but --weights none has none; drop one."
@@ -199,7 +201,7 @@ def recipe_settings(recipe: str, **given: Any) -> TrainSettings:
     >>> recipe_settings("paper", epochs=3).optimizer, recipe_settings("paper", epochs=3).epochs
     ('adam', 3)
     """
-    _one_of("recipe", recipe, tuple(RECIPES))
+    one_of("recipe", recipe, tuple(RECIPES))
     settings: TrainSettings = from_dict(TrainSettings, {**RECIPES[recipe], **given})
     return settings
 

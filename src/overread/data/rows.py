@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from overread.data.pixels import Header
 from overread.errors import SettingsError
+from overread.settings import setting
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -130,28 +130,24 @@ class Cohort:
         return replace(self, rows=tuple(row for row in self.rows if row.path not in left_out))
 
 
-def _setting(default: Any, sentence: str) -> Any:
-    return field(default=default, metadata={"help": sentence})
-
-
 @dataclass(frozen=True, kw_only=True)
 class CohortSettings:
     """How a list of images is read. Column names fit whatever their case."""
 
-    path_column: str = _setting("path", "column of the list that names the file")
-    label_column: str = _setting("label", "column with the class")
-    patient_column: str = _setting("patient", "column that tells patients apart")
-    series_column: str = _setting("series", "column that tells series apart")
-    site_column: str = _setting("site", "column with the hospital or scanner, for --split site:NAME")
-    split_column: str = _setting("split", "column with train, val or test, for --split given")
-    frame_column: str = _setting("frame", "column with the frame of a multi-frame file, counted from 0")
-    patient_regex: str | None = _setting(
+    path_column: str = setting("path", "column of the list that names the file")
+    label_column: str = setting("label", "column with the class")
+    patient_column: str = setting("patient", "column that tells patients apart")
+    series_column: str = setting("series", "column that tells series apart")
+    site_column: str = setting("site", "column with the hospital or scanner, for --split site:NAME")
+    split_column: str = setting("split", "column with train, val or test, for --split given")
+    frame_column: str = setting("frame", "column with the frame of a multi-frame file, counted from 0")
+    patient_regex: str | None = setting(
         None, "regular expression on the path whose group is the patient, such as '(p[0-9]+)/'"
     )
-    labels: str | None = _setting(
+    labels: str | None = setting(
         None, "CSV with labels for a DICOM tree, joined by path, instance, series, study or patient"
     )
-    root: str | None = _setting(None, "folder that the paths in the list start from (default: the list's own)")
+    root: str | None = setting(None, "folder that the paths in the list start from (default: the list's own)")
 
     def __post_init__(self) -> None:
         if self.patient_regex is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from overread.errors import SettingsError
-from overread.settings import _between, _one_of, _setting
+from overread.settings import between, one_of, setting
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "head": ("aneurysm", "cancer", "tumor"),
@@ -18,23 +18,23 @@ FLAWS: tuple[str, ...] = ("leaked-patient", "duplicates", "kernel", "marker", "w
 class PhantomSettings:
     """Which synthetic patients to make. The same settings make the same files, byte for byte."""
 
-    body: str = _setting(
+    body: str = setting(
         "head", "head (aneurysm, cancer, tumor) or chest (normal, nodule, pneumonia)", choices=tuple(CLASSES)
     )
-    patients: int = _setting(120, "how many patients, shared evenly among the classes")
-    slices: int = _setting(4, "how many slices of each patient's series, all through the lesion")
-    seed: int = _setting(0, "fixes every patient")
-    flaws: str = _setting("", f"faults to plant, joined by commas: {', '.join(FLAWS)}")
-    size_px: int = _setting(256, "rows and columns of a slice")
+    patients: int = setting(120, "how many patients, shared evenly among the classes")
+    slices: int = setting(4, "how many slices of each patient's series, all through the lesion")
+    seed: int = setting(0, "fixes every patient")
+    flaws: str = setting("", f"faults to plant, joined by commas: {', '.join(FLAWS)}")
+    size_px: int = setting(256, "rows and columns of a slice")
 
     def __post_init__(self) -> None:
-        _one_of("body", self.body, tuple(CLASSES))
-        _between("patients", self.patients, 3, 9999)
-        _between("slices", self.slices, 1, 16)
-        _between("seed", self.seed, 0, 2**31 - 1)
-        _between("size-px", self.size_px, 64, 1024)
+        one_of("body", self.body, tuple(CLASSES))
+        between("patients", self.patients, 3, 9999)
+        between("slices", self.slices, 1, 16)
+        between("seed", self.seed, 0, 2**31 - 1)
+        between("size-px", self.size_px, 64, 1024)
         for flaw in self.planted:
-            _one_of("flaws", flaw, FLAWS)
+            one_of("flaws", flaw, FLAWS)
         if self.planted and self.patients < 6:
             raise SettingsError(
                 f"--flaws {self.flaws} takes two patients a class, found --patients {self.patients}; "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from overread.errors import CohortError, ModelError
-from overread.evaluate.score import TABLE_HEADINGS, Score, as_table, score
+from overread.evaluate.score import TABLE_HEADINGS, Score, as_table, notes, score
 from overread.stats.intervals import wilson
 
 CLASSES = ("aneurysm", "cancer", "tumor")
@@ -155,8 +155,25 @@ def test_table_has_a_cell_under_each_heading():
     assert rows[0][-2:] == ("180", "90")
 
 
+def test_weak_intervals_are_told_and_strong_ones_are_not():
+    strong = case(images_each=1)
+    assert notes(scored(*strong)) == []
+    (several,) = notes(scored(*case()))
+    assert "patients have several, so they are too narrow" in several
+    (rough,) = notes(scored(*case(n_patients=12, images_each=1)))
+    assert "are rough: a class has few patients" in rough
+    single = notes(scored(*case(n_patients=3, images_each=2)))
+    assert any(sentence.startswith("-: no interval can be given") for sentence in single)
+
+
+def test_where_patients_are_unknown_the_notes_speak_of_images():
+    truth, p, _ = case(n_patients=12, images_each=1)
+    (rough,) = notes(scored(truth, p, [None] * truth.size))
+    assert "a class has few images" in rough
+
+
 def test_nothing_to_measure_is_refused():
-    with pytest.raises(CohortError, match="The val part has no image"):
+    with pytest.raises(CohortError, match=r"The val part has no image.*--val-fraction, --test-fraction"):
         scored(np.zeros(0, int), np.zeros((0, 3)), [], part="val")
 
 

@@ -83,3 +83,15 @@ def test_a_class_named_like_a_formula_or_in_another_script_is_drawn(tmp_path, sc
     figure = confusion_figure(scored(["$x_", "动脉瘤", "größer"])[2])
     save(figure, tmp_path, "names")
     assert "$x_" in figure.axes[0].get_xticklabels()[0].get_text()
+
+
+def test_a_flag_in_a_warning_is_not_broken_at_its_hyphen():
+    mark = "patients unknown: name them by --patient-column or by --patient-regex, or give DICOM files, please"
+    for width_in in np.arange(2, 8, 0.25):
+        (shown,) = (
+            t.get_text()
+            for t in style.sheet(width_in, 2, title="t", marks=[mark]).figure.texts
+            if "!" in t.get_text()
+        )
+        assert "--patient-column" in shown
+        assert "--patient-regex" in shown

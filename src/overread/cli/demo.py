@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from overread.cli.flags import whole_number
+from overread.errors import OverreadError, SettingsError
 from overread.settings import recipe_settings
+
+if TYPE_CHECKING:
+    from overread.data.phantom import PhantomSettings
 
 ABOUT = """\
 Nothing to bring along: the patients are made by overread, and each has a
 lesion that is known. Takes a few minutes on two cores."""
 EXAMPLE = "overread demo\noverread demo --body chest --out chest-demo"
 PATIENTS = 120
+FEWEST = 9
+"""patients: three classes, each in training, validation and test"""
 EPOCHS = 8
 
 
@@ -38,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
     """Make phantoms, train on them, and end with where to look and what to try next."""
     from overread.data.phantom import PhantomSettings
 
+    if args.patients < FEWEST:
+        raise SettingsError(
+            f"--patients {args.patients} is too few to train and test on; the demo takes {FEWEST} or more."
+        )
     phantoms, model = args.out / "phantoms", args.out / "model"
     settings = PhantomSettings(body=args.body, patients=args.patients, seed=args.seed)
     training = recipe_settings("default", epochs=args.epochs, seed=args.seed, weights=args.weights)
@@ -51,12 +62,13 @@ def run(args: argparse.Namespace) -> int:
     workers = os.cpu_count() or 1
     with ConsoleWatcher() as watch:
         watch.say(f"1. {settings.patients} phantom patients ({settings.body} CT as DICOM) in {phantoms / 'images'}")
-        make_phantoms(
-            phantoms,
-            settings,
-            workers=workers,
-            progress=lambda done, total: watch.step("phantom patients", done, total),
-        )
+        if not _are_there(phantoms, settings):
+            make_phantoms(
+                phantoms,
+                settings,
+                workers=workers,
+                progress=lambda done, total: watch.step("phantom patients", done, total),
+            )
         watch.say("2. Train on some of the patients, choose the best epoch on others, test on the rest")
         with told_how_to_go_on(model):
             job = Job(source=phantoms / "images", out=model, train=training, workers=workers)
@@ -65,3 +77,13 @@ def run(args: argparse.Namespace) -> int:
         image = sorted((phantoms / "images").rglob("*.dcm"))[0]
         print_outcome(outcome, console=watch.console, image=image)
     return 0
+
+
+def _are_there(folder: Path, settings: PhantomSettings) -> bool:
+    """Whether an earlier demo that was stopped has made the same phantoms already."""
+    from overread.data.phantom import read_truth
+
+    try:
+        return read_truth(folder).settings == settings
+    except OverreadError:
+        return False

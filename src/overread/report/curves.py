@@ -122,7 +122,7 @@ def roc_figure(
         extra = max(0, min(len(names), 4) - 1 - i)  # wider below: curves that coincide are all seen
         colour, dash = _COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]
         alarms, found = metrics.roc_curve(t == c, p[:, c])
-        axes.plot(alarms, found, dash, color=colour, linewidth=1.8 + 1.6 * extra, label=legend)
+        axes.plot(alarms, found, dash, color=colour, linewidth=1.8 + 1.1 * extra, label=legend)
         here = 1 - score.figure("specificity", name).value, score.figure("sensitivity", name).value
         axes.plot(*here, "o", markersize=7, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.6)
     _finish_roc(axes)

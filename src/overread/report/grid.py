@@ -75,7 +75,7 @@ def prediction_grid(
     percents = [f"{100 * p:.0f} %" for p in np.asarray(probabilities)[np.arange(len(said)), said]]
     one_line = [f"{TICK} predicted: {name}, {percent}" for name, percent in zip(said_names, percents, strict=True)]
     is_long = any(text_width_in(line, _SIZE_PT, bold=True) > 0.96 * _WIDE_IN for line in one_line)
-    labels = [*said_names, *(f"true: {name}" for name in true_names)] if is_long else one_line
+    labels = [*(said_names if is_long else one_line), *(f"true: {name}" for name in true_names)]
     drawn, places, width_in = _places(len(images), labels, title, caption, marks, n_lines=3 if is_long else 2)
     for i, (x, y) in enumerate(places):
         right = true_names[i] == said_names[i]

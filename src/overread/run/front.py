@@ -38,7 +38,7 @@ def train(
     given: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
     for name, value in settings.items():
         if name not in fields:
-            raise SettingsError(f"{name} is not a setting of overread.training. See overread train --help.")
+            raise SettingsError(f"{name} is not a setting of overread.train. See overread train --help.")
         given[fields[name]][name] = value
     job = Job(
         source=Path(source),

@@ -35,11 +35,10 @@ def draw_pictures(
     folder, marks, classes = job.out / FOLDER, inputs.split.marks, inputs.cohort.classes
     test = inputs.part("test")
     shown = choose(len(test), SHOWN, np.random.default_rng(job.train.seed))
-    images = np.asarray(inputs.pixels[test.indices[shown]])
+    images, window = _in_grey(np.asarray(inputs.pixels[test.indices[shown]]), inputs.image.window)
     truth = test.labels[shown]
-    n_shown = counted(scored.n_images, scored.n_patients)
-    if len(shown) < len(test):
-        n_shown = f"{len(shown)} at random of the {n_shown}"
+    n_shown = f"{len(shown)} at random of the " if len(shown) < len(test) else ""
+    n_shown += counted(scored.n_images, scored.n_patients) + window
     names = [classes[label] for label in truth]
     save(sample_figure(images, names, caption=n_shown, marks=marks), folder, "test-images")
     grid = prediction_grid(
@@ -55,3 +54,14 @@ def draw_pictures(
     save(history_curves(history, select=job.train.select, marks=marks), folder, "learning-curves")
     save(confusion_figure(scored, marks=marks), folder, "confusion")
     save(roc_figure(test.labels, probabilities, scored, marks=marks), folder, "roc")
+
+
+def _in_grey(images: NDArray[np.uint8], window: str) -> tuple[NDArray[np.uint8], str]:
+    """Images as a radiologist reads them, and words for the caption: of three CT windows the first one alone.
+
+    images: (n, h, w, 3) uint8. As red, green and blue, three windows are false colours that show no anatomy well.
+    """
+    windows = window.split(",")
+    if len(windows) != 3:
+        return images, ""
+    return np.repeat(images[..., :1], 3, axis=-1), f"; {windows[0]} window, the first of the network's three"

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from overread.data.image import Image, prepare, read_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
+from overread.model.session import open_session
 from overread.settings import ImageSettings
 from overread.stats.metrics import softmax
 
@@ -43,16 +43,28 @@ class Predictor:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.card = bundle.load_card(self.folder, verify=(bundle.NETWORK,))
-        self._session = _open_session(self.folder / bundle.NETWORK)
-        self._input = self._session.get_inputs()[0].name
+        self.card = bundle.load_card(self.folder, verify=())
+        network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
+        self._session = open_session(network, name=str(self.folder / bundle.NETWORK))
+        self._check_shapes()
         self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)
         self._std = np.asarray(self.card.std, np.float32).reshape(1, 3, 1, 1)
+
+    def _check_shapes(self) -> None:
+        """A card that does not belong to its network is an error here, not at the first image."""
+        side, k = self.card.image.size_px, len(self.card.classes)
+        images = [value.shape[1:] for value in self._session.get_inputs() if value.name == "image"]
+        logits = [value.shape[1:] for value in self._session.get_outputs() if value.name == "logits"]
+        if images != [[3, side, side]] or logits != [[k]]:
+            raise ModelError(
+                f"{bundle.CARD} in {self.folder} speaks of {side} x {side} pixels and {k} classes, and "
+                f"{bundle.NETWORK} of others. Take the folder from its source again."
+            )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probabilities (n, k) of prepared images (n, size, size, 3) uint8."""
         inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
-        (logits,) = self._session.run(["logits"], {self._input: np.ascontiguousarray(inputs)})
+        (logits,) = self._session.run(["logits"], {"image": np.ascontiguousarray(inputs)})
         return softmax(logits)
 
     def predict_image(self, image: Image) -> dict[str, float]:
@@ -127,14 +139,3 @@ def _prepared(
                 break
             except ImageError as fault:
                 yield str(path), number, fault
-
-
-def _open_session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: warnings are the exporter's business
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as fault:  # onnxruntime's own exceptions share no public root
-        raise ModelError(f"{path} cannot be loaded by onnxruntime: {fault}") from fault

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
+import typing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -207,9 +207,16 @@ def recipe_settings(recipe: str, **given: Any) -> TrainSettings:
 
 
 def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:
-    """Make a settings object of `kind` from plain JSON values, and refuse fields that it does not have."""
-    known = {f.name for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - known)
+    """Make a settings object of `kind` from plain JSON values.
+
+    Raises SettingsError for a field that it does not have, or a value of another type than the field's.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
     if unknown:
         raise SettingsError(f"Unknown settings for {kind.__name__}: {', '.join(unknown)}.")
+    for name, value in values.items():
+        accepted = typing.get_args(hints[name]) or (hints[name],)
+        if type(value) not in accepted and not (type(value) is int and float in accepted):
+            raise SettingsError(f"--{name.replace('_', '-')} cannot be {value!r}.")
     return kind(**values)

@@ -122,12 +122,14 @@ def test_a_second_copy_does_not_write_the_same_run(job: Job) -> None:
     try:
         ends = time.monotonic() + TIMEOUT_S
         while not (job.out / "training.json").exists() and time.monotonic() < ends:
-            time.sleep(0.02)
+            time.sleep(0.005)
+        first.send_signal(signal.SIGSTOP)  # or it would have ended before the second has started
         resumed = [sys.executable, "-m", "overread", "train", "--resume", str(job.out)]
         second = subprocess.run(resumed, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         assert second.returncode == 2
         assert "in use" in second.stderr
     finally:
+        first.send_signal(signal.SIGCONT)
         assert first.wait(TIMEOUT_S) == 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,30 @@ def load_card(folder: Path, *, verify: tuple[str, ...] | None = None) -> Card:
         raise ModelError(f"{folder} is not a model folder: it has no {CARD}. {_unfinished(folder)}")
     try:
         card = _parse_card(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, SettingsError) as fault:
-        raise ModelError(f"{path} cannot be used: {fault}. Take the folder from its source again.") from fault
+    except RecursionError as fault:
+        raise ModelError(
+            f"{path} cannot be used: it is nested too deep. Take the folder from its source again."
+        ) from fault
+    except (ValueError, SettingsError) as fault:
+        raise ModelError(
+            f"{path} cannot be used: {str(fault).rstrip('.')}. Take the folder from its source again."
+        ) from fault
     for name in card.files if verify is None else verify:
-        _verify(folder, name, card.files)
+        _check_hash(folder, name, card.files, hash_file)
     return card
+
+
+def read_verified(folder: Path, name: str, files: Mapping[str, str]) -> bytes:
+    """The bytes of a file whose hash is the one in `files`, a card's. Raises ModelError as `load_card` does."""
+    content = b""
+
+    def hash_content(path: Path) -> str:
+        nonlocal content
+        content = path.read_bytes()
+        return hashlib.sha256(content).hexdigest()
+
+    _check_hash(folder, name, files, hash_content)
+    return content
 
 
 def _unfinished(folder: Path) -> str:
@@ -134,13 +154,13 @@ def _unfinished(folder: Path) -> str:
     return "Give the folder that overread train wrote."
 
 
-def _verify(folder: Path, name: str, known: dict[str, str]) -> None:
+def _check_hash(folder: Path, name: str, known: Mapping[str, str], hash_of: Callable[[Path], str]) -> None:
     path = folder / name
     if name not in known or Path(name).is_absolute() or ".." in Path(name).parts:
         raise ModelError(f"{CARD} in {folder} does not vouch for {name}. Take the folder from its source again.")
     if not path.is_file():
         raise ModelError(f"{name} is missing from {folder}. Take the folder from its source again.")
-    found = hash_file(path)
+    found = hash_of(path)
     if found != known[name]:
         raise ModelError(
             f"{name} in {folder} has changed since it was written (SHA-256 {found[:12]}..., "
@@ -160,13 +180,10 @@ def _parse_card(content: Any) -> Card:
     for name, kind in expected.items():
         if not isinstance(content.get(name), kind):
             raise ValueError(f"{name} is missing or not of its kind")
-    if len(content["classes"]) < 2 or not all(isinstance(name, str) for name in content["classes"]):
-        raise ValueError("classes are not two names or more")
-    numbers = [*content["mean"], *content["std"]]
-    if len(numbers) != 6 or not all(isinstance(n, int | float) and np.isfinite(n) for n in numbers):
-        raise ValueError("mean and std are not three numbers each")
-    if min(content["std"]) <= 0:
-        raise ValueError("std is not above 0")
+    _check_classes(content["classes"])
+    _check_normalisation(content["mean"], content["std"])
+    if not all(isinstance(mark, str) for mark in content["marks"]):
+        raise ValueError("marks are not sentences")
     if not all(isinstance(k, str) and isinstance(v, str) for k, v in content["files"].items()):
         raise ValueError("files is not a table of hashes")
     values = {name: content[name] for name in expected}
@@ -174,6 +191,20 @@ def _parse_card(content: Any) -> Card:
     for name in ("classes", "mean", "std", "marks"):
         values[name] = tuple(values[name])
     return Card(**values)
+
+
+def _check_classes(names: list[Any]) -> None:
+    if len(names) < 2 or not all(isinstance(name, str) and name and name.isprintable() for name in names):
+        raise ValueError("classes are not two names or more")
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have one name")
+
+
+def _check_normalisation(mean: list[Any], std: list[Any]) -> None:
+    """Pixels lie between 0 and 1; a centre or a width far from that would turn every prediction into nan."""
+    for name, values, low in (("mean", mean, -10), ("std", std, 1e-3)):
+        if len(values) != 3 or not all(isinstance(x, int | float) and low <= x <= 10 for x in values):
+            raise ValueError(f"{name} is not three numbers between {low:g} and 10")
 
 
 def _save_arrays(path: Path, arrays: Arrays, *, metadata: dict[str, str]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch.jit import TracerWarning  # type: ignore[attr-defined]
 from overread.disk import replacing
 from overread.errors import ModelError
 from overread.model.maps import ThreeOutputs
+from overread.model.session import open_session
 
 OUTPUTS = ("logits", "features", "class_maps")
 TOLERANCE = 1e-4
@@ -63,7 +63,7 @@ def check_parity(network: nn.Module, path: str | Path, batch: Tensor) -> float:
     with torch.inference_mode():
         ours = network(batch.to(device)).double().softmax(dim=1).cpu().numpy()
     network.train(was_training)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(Path(path).read_bytes(), name=Path(path).name)
     logits: NDArray[np.float32] = session.run(["logits"], {"image": batch.cpu().numpy()})[0]
     theirs = torch.from_numpy(logits).double().softmax(dim=1).numpy()
     return float(np.abs(ours - theirs).max())

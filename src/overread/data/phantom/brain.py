@@ -68,6 +68,8 @@ def paint_ventricles(hu: Field, head: Head, grid: Grid) -> None:
         ellipse(side, y, at=(32, 2), radii=(1.8 * size * tip, 8 * tip), turn=14),
     )
     hollow = reduce(np.minimum, hollows)
+    # In the old the white matter around the ventricles is often darker, whatever else they have.
+    hu -= head.lucency_hu * inside(hollow - 7, 9)
     paint(hu, inside(hollow, 1.8), CSF_HU)
     plexus = ellipse(side, y, at=(23.5, 31), radii=(1.8 * bump(z, 18, 7), 4.5 * bump(z, 18, 7)), turn=-18)
     paint(hu, inside(plexus, 1.8) * inside(hollow, 2), 230 if head.calcified else 75)

@@ -35,6 +35,7 @@ class Head:
     grey_hu: float
     white_hu: float
     vessel_hu: float
+    lucency_hu: float
     calcified: bool
     arteries: tuple[Artery, ...]
     sinus_mm: float
@@ -60,9 +61,10 @@ def make_head(rng: np.random.Generator) -> Head:
         sulci_mm=0.5 + 1.5 * age * rng.uniform(0.5, 1.2),
         pose=Pose(shift_mm=(rng.normal(0, 3.5), rng.normal(0, 4)), turn_deg=rng.normal(0, 5)),
         tilt=(rng.normal(0, 0.035), rng.normal(0.02, 0.09)),
-        grey_hu=rng.normal(38.5, 1.6),
-        white_hu=rng.normal(29, 1.4),
+        grey_hu=rng.normal(38.5, 2.0),
+        white_hu=rng.normal(29, 1.8),
         vessel_hu=rng.uniform(85, 160),
+        lucency_hu=9 * age * rng.uniform(0, 1),
         calcified=bool(rng.uniform() < 0.6),
         arteries=make_arteries(rng),
         sinus_mm=rng.uniform(4, 11),

@@ -38,7 +38,7 @@ def draw_head_lesion(lesion: Lesion, picture: HeadSlice) -> Field:
 def _aneurysm(rng: np.random.Generator, head: Head, site: Point) -> Lesion:
     """A sac that touches its artery."""
     giant = rng.uniform() < 0.35
-    radius = rng.uniform(8, 13) if giant else rng.uniform(4.5, 8.5)
+    radius = rng.uniform(10, 13) if giant else rng.uniform(5.5, 9.5)
     away = rng.standard_normal(3) * (1, 1, 0.3)
     away *= 0.75 * radius / np.linalg.norm(away)
     return make_lesion(
@@ -55,12 +55,12 @@ def _aneurysm(rng: np.random.Generator, head: Head, site: Point) -> Lesion:
 
 def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
     """A mass on the dura: of the convexity, the falx, or the base of the skull."""
-    radius, side = rng.uniform(6.5, 14), float(rng.choice((-1, 1)))
-    place = rng.uniform() * (1.0 if z < 9 else 0.65)
-    if place < 0.38:
+    radius, side = rng.uniform(10, 18), float(rng.choice((-1, 1)))
+    place = rng.uniform() * (1.0 if z < 9 else 0.85)
+    if place < 0.58:
         turns = rng.uniform(0.04, 0.46) * side
-        x, y = towards_wall(head, turns, z, inwards_mm=radius * rng.uniform(0.2, 0.7))
-    elif place < 0.62:
+        x, y = towards_wall(head, turns, z, inwards_mm=radius * rng.uniform(0.1, 0.55))
+    elif place < 0.85:
         x, y = side * radius * 0.8, rng.uniform(-64, -38) if z < 16 else rng.choice((-1, 1)) * rng.uniform(40, 62)
     else:
         share = rng.uniform()
@@ -72,19 +72,19 @@ def _meningioma(rng: np.random.Generator, head: Head, z: float) -> Lesion:
         radius_mm=radius,
         field_mm=FIELD_MM,
         rough=0.05,
-        hu=head.grey_hu + rng.uniform(18, 45),
-        core_hu=180.0 if rng.uniform() < 0.3 else 0.0,
-        halo_mm=rng.uniform(4, 12) if rng.uniform() < 0.45 else 0.0,
+        hu=head.grey_hu + rng.uniform(15, 34),
+        core_hu=180.0 if rng.uniform() < 0.35 else 0.0,
+        halo_mm=rng.uniform(4, 12) if rng.uniform() < 0.6 else 0.0,
     )
 
 
 def _metastases(rng: np.random.Generator, head: Head, z: float) -> tuple[Lesion, ...]:
     """One to three masses within the brain; the smallest are solid, the others dead at the core."""
     found: list[Lesion] = []
-    for _ in range(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15))):
+    for _ in range(rng.choice((1, 2, 3), p=(0.4, 0.3, 0.3))):
         first = not found
         turns, share = rng.uniform(0, 1), np.sqrt(rng.uniform(0.01, 0.72))
-        radius = rng.uniform(6, 13) if first else rng.uniform(3.5, 8)
+        radius = rng.uniform(10, 17) if first else rng.uniform(5, 11)
         x, y = towards_wall(head, turns, z, inwards_mm=radius, share=share)
         found.append(
             make_lesion(
@@ -94,9 +94,9 @@ def _metastases(rng: np.random.Generator, head: Head, z: float) -> tuple[Lesion,
                 radius_mm=radius,
                 field_mm=FIELD_MM,
                 rough=0.13,
-                hu=head.grey_hu + rng.uniform(14, 42),
+                hu=head.grey_hu + rng.uniform(22, 48),
                 core_hu=rng.uniform(14, 26) if radius > 5 else 0.0,
-                halo_mm=rng.uniform(4, 15),
+                halo_mm=rng.uniform(3, 9),
                 uneven=0.25,
             )
         )
@@ -128,7 +128,7 @@ def _draw_meningioma(lesion: Lesion, picture: HeadSlice) -> Field:
     """A smooth, evenly enhancing mass outside the brain, with a tail, a cleft of fluid and sometimes chalk."""
     hu = picture.hu
     distance = np.maximum(lesion.distance(picture.grid), picture.inner_mm + 0.6)
-    _swell(hu, picture, distance, lesion, deepest=7)
+    _swell(hu, picture, distance, lesion, deepest=9)
     cleft = np.abs(distance - 0.9) - 0.7
     paint(hu, inside(cleft, 1.6) * inside(picture.inner_mm + 2, 1.5) * 0.7, CSF_HU + 4)
     share = inside(distance, 1.8)
@@ -160,4 +160,5 @@ def _swell(hu: Field, picture: HeadSlice, distance: Field, lesion: Lesion, *, de
     if lesion.halo_mm:
         uneven = lesion.texture.at(picture.grid.z_mm + 30, hu.shape[0])
         reach = np.float32(lesion.halo_mm) * (1 + 0.5 * uneven)
-        hu -= deepest * rise(distance, 0, 1) * inside(distance - reach, 5) * (0.12 + 0.88 * picture.white)
+        where = rise(distance, 0, 1) * inside(distance - reach, 5) * inside(picture.inner_mm, 1.5)
+        hu -= deepest * where * (0.12 + 0.88 * picture.white)

@@ -4,10 +4,11 @@ Two linear models tell the three classes apart, always tested on patients that t
 one on thumbnails of 8 x 8 pixels, which has to stay near chance, or the answer lies in plain brightness; and one on
 the features of a frozen network with ImageNet weights, which has to be clearly above it. The strength of their
 regularisation is chosen within the fitting patients. `--fine-tune` also trains the network itself, as
-`overread train` does, on two thirds of the patients or so, and tests it on the others.
+`overread demo` does, on 70 % of the patients, and tests it on 15 %. One draw of 120 patients is a small sample, so
+several are made, each with its own seed, and the median is what counts.
 
-    python benchmarks/phantom_difficulty.py                       # 120 heads and 120 chests, about three minutes
-    python benchmarks/phantom_difficulty.py --body head --fine-tune
+    python benchmarks/phantom_difficulty.py                       # four draws of each body, about eight minutes
+    python benchmarks/phantom_difficulty.py --body head --seeds 0 --fine-tune
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from overread.settings import ImageSettings, recipe_settings
 from overread.stats.intervals import patient_bootstrap, wilson
 
 BACKBONE = "tf_efficientnet_lite0"
+EPOCHS = 8  # as overread demo
 N_FOLDS, STRENGTHS = 5, (1e-4, 1e-2, 1.0)
 
 Values = NDArray[np.float32]
@@ -116,8 +118,8 @@ def predict(values: Values, phantoms: Phantoms) -> NDArray[np.float64]:
     return probabilities
 
 
-def report(name: str, probabilities: NDArray[np.float64], phantoms: Phantoms) -> None:
-    """Print accuracy by image (patients drawn again) and by patient (mean of its images; Wilson)."""
+def report(name: str, probabilities: NDArray[np.float64], phantoms: Phantoms) -> float:
+    """Print accuracy by image (patients drawn again) and by patient (mean of its images; Wilson); return the former."""
     right = (probabilities.argmax(axis=1) == phantoms.labels).astype(float)
     first = np.unique(phantoms.patients, return_index=True)[1]
     classes = phantoms.labels[first]
@@ -134,37 +136,46 @@ def report(name: str, probabilities: NDArray[np.float64], phantoms: Phantoms) ->
         f"{name:36} by image {right.mean():.3f} ({low[0]:.3f} to {high[0]:.3f}), n = {len(right)};  "
         f"by patient {hits / count:.3f} ({ends[0]:.3f} to {ends[1]:.3f}), n = {count}"
     )
+    return float(right.mean())
 
 
-def fine_tune(folder: Path, workers: int) -> None:
-    """Train the network itself with the default recipe, and print its test figures."""
-    settings = recipe_settings("default", backbone=BACKBONE, epochs=8, seed=0)
+def fine_tune(folder: Path, workers: int) -> float:
+    """Train the network itself with the default recipe, print its test figures, and return the accuracy."""
+    settings = recipe_settings("default", backbone=BACKBONE, epochs=EPOCHS, seed=0)
     outcome = train(Job(source=folder / "images", out=folder / "model", train=settings, workers=workers))
     accuracy, auroc = outcome.score.figure("accuracy"), outcome.score.figure("auroc")
-    print(f"fine-tuned {BACKBONE}, 8 epochs: accuracy {accuracy}, AUROC {auroc}")
-    print(f"tested once on {outcome.score.n_images} images of {outcome.score.n_patients} patients")
+    print(
+        f"{'the network fine-tuned':36} by image {accuracy}, AUROC {auroc}, n = {outcome.score.n_images};  "
+        f"{outcome.score.n_patients} patients"
+    )
+    return accuracy.value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--body", choices=("head", "chest"), nargs="+", default=["head", "chest"])
     parser.add_argument("--patients", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--fine-tune", action="store_true")
     args = parser.parse_args()
     workers = os.cpu_count() or 1
     print(machine())
     for body in args.body:
-        settings = PhantomSettings(body=body, patients=args.patients, seed=args.seed)
-        print(f"\n{body}: {', '.join(settings.classes)}; chance {1 / 3:.3f}")
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "phantoms"
-            make(folder, settings, workers)
-            phantoms = read(folder, workers)
-            report("thumbnails of 8 x 8, linear", predict(thumbnails(phantoms.pixels), phantoms), phantoms)
-            report("frozen network's features, linear", predict(features(phantoms.pixels), phantoms), phantoms)
-            if args.fine_tune:
-                fine_tune(folder, workers)
+        found: dict[str, list[float]] = {}
+        for seed in args.seeds:
+            settings = PhantomSettings(body=body, patients=args.patients, seed=seed)
+            print(f"\n{body}, seed {seed}: {', '.join(settings.classes)}; chance {1 / 3:.3f}")
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary) / "phantoms"
+                make(folder, settings, workers)
+                phantoms = read(folder, workers)
+                for name, values in (("thumbnails of 8 x 8", thumbnails), ("frozen network's features", features)):
+                    accuracy = report(f"{name}, linear", predict(values(phantoms.pixels), phantoms), phantoms)
+                    found.setdefault(name, []).append(accuracy)
+                if args.fine_tune:
+                    found.setdefault("the network fine-tuned", []).append(fine_tune(folder, workers))
+        for name, accuracies in found.items():
+            print(f"{body}, {name}: accuracy by image, median of {len(accuracies)}: {np.median(accuracies):.3f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -95,3 +99,33 @@ def test_a_changed_network_is_not_run(model: Path, tmp_path: Path) -> None:
         stream.write(b"\0")
     with pytest.raises(ModelError, match=bundle.NETWORK):
         Predictor(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("classes", ["dark", "light"]), ("image", {"size_px": 96, "window": "header"})]
+)
+def test_a_card_of_another_network_is_refused_before_any_image(
+    model: Path, tmp_path: Path, field: str, value: object
+) -> None:
+    content = json.loads((model / bundle.CARD).read_text())
+    content[field] = value
+    (tmp_path / bundle.CARD).write_text(json.dumps(content))
+    (tmp_path / bundle.NETWORK).write_bytes((model / bundle.NETWORK).read_bytes())
+    with pytest.raises(ModelError, match="speaks of"):
+        Predictor(tmp_path)
+
+
+def test_nothing_is_left_in_the_home_folder(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """The wheels of onnxruntime write an identifier there unless they are told not to."""
+    home = tmp_path / "home"
+    home.mkdir()
+    there = {name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    telemetry = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+    kept = {name: value for name, value in os.environ.items() if name not in telemetry}
+    subprocess.run(
+        [sys.executable, "-m", "overread", "predict", str(model), str(pictures / "00.png")],
+        env=kept | there,
+        check=True,
+        capture_output=True,
+    )
+    assert list(home.rglob("*")) == []

@@ -28,6 +28,16 @@ def test_every_network_returns_a_logit_a_class(name: str) -> None:
         assert network(torch.zeros(2, 3, 96, 96)).shape == (2, 5)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "efficientnet_b0", "vit_tiny_patch16_224"])
+def test_no_network_starts_out_certain(name: str) -> None:
+    network = create(name, 3, seed=0)
+    head = network.get_classifier()
+    assert head.weight.std() <= head.in_features**-0.5
+    again = create(name, 3, seed=0).get_classifier()
+    assert torch.equal(head.weight, again.weight)
+    assert not torch.equal(head.weight, create(name, 3, seed=1).get_classifier().weight)
+
+
 def test_an_unknown_name_gets_close_ones() -> None:
     with pytest.raises(ModelError, match=r"--backbone resnet19 is not .* Did you mean resnet18"):
         create("resnet19", 3, seed=0)

@@ -83,12 +83,21 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
         ("classes", ["one"]),
         ("classes", [1, 2]),
         ("image", {"size_px": -1}),
+        ("classes", ["a", "a"]),
+        ("classes", ["a", "b\x1b[2J"]),
         ("image", {"unknown": 1}),
+        ("image", {"window": 3}),
+        ("image", {"size_px": "64"}),
+        ("image", {"size_px": True}),
         ("mean", [0, 0]),
         ("std", [0, 1, 1]),
         ("std", ["a", "b", "c"]),
+        ("std", [1e-300, 1, 1]),
+        ("mean", [1e300, 0, 0]),
+        ("mean", [float("nan"), 0, 0]),
         ("files", {"a": 1}),
         ("marks", None),
+        ("marks", [1]),
     ],
 )
 def test_a_card_that_does_not_follow_its_schema_is_refused(folder: Path, field: str, value: object) -> None:
@@ -99,11 +108,19 @@ def test_a_card_that_does_not_follow_its_schema_is_refused(folder: Path, field: 
         bundle.load_card(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"schema": 1}', "[" * 100_000])
 def test_a_card_that_is_no_json_object_is_refused(folder: Path, text: str) -> None:
     (folder / "model.json").write_text(text)
     with pytest.raises(ModelError, match=r"model\.json cannot be used"):
         bundle.load_card(folder)
+
+
+def test_the_bytes_that_were_verified_are_the_bytes_that_are_given(folder: Path) -> None:
+    card = bundle.load_card(folder, verify=())
+    assert bundle.read_verified(folder, "model.onnx", card.files) == b"network"
+    (folder / "model.onnx").write_bytes(b"another")
+    with pytest.raises(ModelError, match="has changed"):
+        bundle.read_verified(folder, "model.onnx", card.files)
 
 
 def test_a_card_cannot_point_outside_its_folder(folder: Path) -> None:

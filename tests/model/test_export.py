@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -12,6 +11,7 @@ from overread.model import export
 from overread.model.backbones import create
 from overread.model.export import check_parity, export_onnx
 from overread.model.maps import ThreeOutputs
+from overread.model.session import open_session
 
 
 def images(n: int, size_px: int) -> torch.Tensor:
@@ -30,7 +30,7 @@ def images(n: int, size_px: int) -> torch.Tensor:
 def test_the_three_outputs_are_torch_s_for_any_number_of_images(tmp_path: Path, name: str, size_px: int) -> None:
     network = create(name, 3, seed=0)
     export_onnx(network, tmp_path / "model.onnx", size_px=size_px)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    session = open_session((tmp_path / "model.onnx").read_bytes(), name="model.onnx")
     assert [output.name for output in session.get_outputs()] == ["logits", "features", "class_maps"]
     for n in (1, 5):
         batch = images(n, size_px)

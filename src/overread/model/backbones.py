@@ -63,13 +63,25 @@ def create(name: str, n_classes: int, *, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = _make(name, n_classes)
-    head, *others = heads(network)
-    if others or not isinstance(head, nn.Linear):
-        raise ModelError(
-            f"--backbone {name} ends in {type(head).__name__}, not in one linear layer, so its features and "
-            "class maps are not defined here. Choose another, such as resnet18 or convnext_tiny."
-        )
+        head, *others = heads(network)
+        if others or not isinstance(head, nn.Linear):
+            raise ModelError(
+                f"--backbone {name} ends in {type(head).__name__}, not in one linear layer, so its features and "
+                "class maps are not defined here. Choose another, such as resnet18 or convnext_tiny."
+            )
+        _calm(head)
     return network
+
+
+@torch.no_grad()
+def _calm(head: nn.Linear) -> None:
+    """Draw a last layer anew whose values are so large that the network would start out certain, and wrong.
+
+    EfficientNets come with a spread of 1 / sqrt(classes), made for a thousand classes: with three, the first
+    epochs would undo it at the cost of what the pretrained layers know.
+    """
+    if head.in_features and head.weight.std(correction=0) > head.in_features**-0.5:
+        head.reset_parameters()
 
 
 def sketch(name: str, n_classes: int | None = None) -> nn.Module:

@@ -59,7 +59,7 @@ def make_head(rng: np.random.Generator) -> Head:
         scalp_mm=rng.uniform(3.5, 7.5),
         ventricles=0.55 + 0.75 * age * rng.uniform(0.5, 1.3),
         sulci_mm=0.5 + 1.5 * age * rng.uniform(0.5, 1.2),
-        pose=Pose(shift_mm=(rng.normal(0, 3.5), rng.normal(0, 4)), turn_deg=rng.normal(0, 5)),
+        pose=Pose(shift_mm=(rng.normal(0, 6), rng.normal(0, 7)), turn_deg=rng.normal(0, 7)),
         tilt=(rng.normal(0, 0.035), rng.normal(0.02, 0.09)),
         grey_hu=rng.normal(38.5, 2.0),
         white_hu=rng.normal(29, 1.8),

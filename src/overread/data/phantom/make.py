@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,6 +75,11 @@ def _draw(
                 for job in as_completed(jobs):
                     patients[jobs[job]] = job.result()
                     report(len(patients), len(plans))
+            except BrokenProcessPool:
+                raise RunError(
+                    "The processes that draw phantom patients did not start, or were killed. In a script of your "
+                    'own, put the call under if __name__ == "__main__": or pass workers=0.'
+                ) from None
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise

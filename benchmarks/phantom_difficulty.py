@@ -119,7 +119,7 @@ def predict(values: Values, phantoms: Phantoms) -> NDArray[np.float64]:
 
 
 def report(name: str, probabilities: NDArray[np.float64], phantoms: Phantoms) -> float:
-    """Print accuracy by image (patients drawn again) and by patient (mean of its images; Wilson); return the former."""
+    """Print accuracy by image (patients drawn again) and by patient (Wilson); return the former."""
     right = (probabilities.argmax(axis=1) == phantoms.labels).astype(float)
     first = np.unique(phantoms.patients, return_index=True)[1]
     classes = phantoms.labels[first]

@@ -19,10 +19,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from overread.data.cache import build_cache
+from overread.data.cohort import read_cohort
 from overread.run.job import Job, machine, versions
 from overread.run.many import by_seed, run_all
 from overread.run.outputs import Outcome
 from overread.settings import ImageSettings, recipe_settings
+from overread.stats.intervals import wilson
 
 RESNET18 = "weights/resnet18-imagenet-pq.safetensors"
 Runs = dict[str, Outcome]
@@ -64,9 +73,27 @@ def median(runs: Runs, figure: str) -> float:
     return statistics.median(outcome.score.figure(figure).value for outcome in runs.values())
 
 
+def print_thumbnails(source: Path) -> None:
+    """What a linear model makes of each image's mean brightness in 8 x 8 squares: five folds, split by image."""
+    cohort = read_cohort(source)
+    with tempfile.TemporaryDirectory() as folder:
+        grey = build_cache(cohort, ImageSettings(), folder=Path(folder), workers=os.cpu_count() or 1).pixels[..., 0]
+        thumbnails = grey.reshape(len(grey), 8, 28, 8, 28).mean(axis=(2, 4), dtype=np.float32).reshape(len(grey), 64)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    n_right = int((cross_val_predict(model, thumbnails, cohort.labels(), cv=folds) == cohort.labels()).sum())
+    low, high = wilson(n_right, len(grey))
+    print(
+        f"\nthumbnails of 8 x 8, logistic regression, five folds by image: accuracy {n_right / len(grey):.3f} "
+        f"({low:.3f} to {high:.3f}), {len(grey)} images"
+    )
+
+
 def brain_ct(shared: Path, out: Path, n_seeds: int) -> None:
+    source = shared / "data/brain-ct/jpg"
+    print_thumbnails(source)
     runs = train_seeds(
-        shared / "data/brain-ct/jpg",
+        source,
         out,
         recipe="paper",
         n_seeds=n_seeds,

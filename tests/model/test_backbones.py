@@ -39,7 +39,7 @@ def test_no_network_starts_out_certain(name: str) -> None:
 
 
 def test_an_unknown_name_gets_close_ones() -> None:
-    with pytest.raises(ModelError, match=r"--backbone resnet19 is not .* Did you mean resnet18"):
+    with pytest.raises(ModelError, match=r"resnet19 is not .* Did you mean resnet18"):
         create("resnet19", 3, seed=0)
     with pytest.raises(ModelError, match=r"AlexNet is not .* alexnet"):
         describe("AlexNet")

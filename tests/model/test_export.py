@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from overread.errors import ModelError
 from overread.model import export
@@ -12,6 +14,13 @@ from overread.model.backbones import create
 from overread.model.export import check_parity, export_onnx
 from overread.model.maps import ThreeOutputs
 from overread.model.session import open_session
+
+
+class Smooth(nn.Module):
+    """A way to halve maps that ONNX does not know."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(maps, scale_factor=0.5, mode="bicubic", antialias=True)
 
 
 def images(n: int, size_px: int) -> torch.Tensor:
@@ -70,3 +79,16 @@ def test_a_network_too_large_for_one_file_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(export, "LIMIT_BYTES", 1000)
     with pytest.raises(ModelError, match="one ONNX file holds 2 GB"):
         export_onnx(create("resnet18", 3, seed=0), tmp_path / "model.onnx", size_px=64)
+
+
+def test_what_would_fail_after_training_fails_before(capfd: pytest.CaptureFixture[str]) -> None:
+    network = create("vit_tiny_patch16_224", 3, seed=0).train()
+    export.check_exportable(network, size_px=224)
+    with pytest.raises(ModelError, match="does not take images of 96 x 96 pixels"):
+        export.check_exportable(network, size_px=96)
+    assert network.training
+    unwritable = create("test_resnet", 3, seed=0)
+    unwritable.maxpool = Smooth()
+    with pytest.raises(ModelError, match="cannot be written as ONNX"):
+        export.check_exportable(unwritable, size_px=64)
+    assert capfd.readouterr() == ("", "")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from overread.errors import BadInputsError, OverreadError, RunError, SettingsError, SplitError
+from overread.errors import BadInputsError, ModelError, OverreadError, RunError, SettingsError, SplitError
 from overread.model import bundle
 from overread.model.session import open_session
 from overread.predict import Predictor
@@ -55,6 +55,13 @@ def test_a_run_leaves_a_whole_model_folder(finished: Job) -> None:
     assert not [p.name for p in job.out.iterdir() if p.name.startswith(".")]
     assert len(outcome.history) == 3
     assert outcome.score.n_patients is not None
+
+
+def test_a_network_that_cannot_be_exported_is_not_trained(job: Job) -> None:
+    fixed_size = dataclasses.replace(job.train, backbone="vit_tiny_patch16_224")
+    with pytest.raises(ModelError, match="does not take images of 64 x 64 pixels"):
+        train(dataclasses.replace(job, train=fixed_size))
+    assert not (job.out / "history.csv").exists()
 
 
 def test_no_patient_is_in_two_parts_and_none_is_named(finished: Job) -> None:

@@ -38,9 +38,11 @@ def run(args: argparse.Namespace) -> int:
         )
     check_workers(args)
     job = make_job(args, out=args.out or new_folder(args.source))
-    from overread.cli.console import ConsoleWatcher
+    from overread.cli.console import ConsoleWatcher, loading_torch
     from overread.cli.outcome import print_several, told_to_repeat
-    from overread.run import many
+
+    with loading_torch():
+        from overread.run import many
 
     jobs = many.by_backbone(job, names)
     many.check_weights(jobs)

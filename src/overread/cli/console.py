@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +24,13 @@ from overread.training.history import EpochRow, format_row, header
 
 PLAIN_EVERY_SECONDS = 15.0
 """how often a long stage speaks up where there is no terminal"""
+
+
+@contextmanager
+def loading_torch() -> Iterator[None]:
+    """Say on a terminal why nothing happens yet: the imports within take seconds."""
+    with Terminal().status("Loading PyTorch"):
+        yield
 
 
 class ConsoleWatcher:

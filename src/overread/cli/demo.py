@@ -52,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
     phantoms, model = args.out / "phantoms", args.out / "model"
     settings = PhantomSettings(body=args.body, patients=args.patients, seed=args.seed)
     training = recipe_settings("default", epochs=args.epochs, seed=args.seed, weights=args.weights)
-    from overread.cli.console import ConsoleWatcher
+    from overread.cli.console import ConsoleWatcher, loading_torch
     from overread.cli.outcome import print_outcome, told_how_to_go_on
     from overread.data.phantom import make_phantoms
     from overread.run.job import Job, check_free
-    from overread.run.train import train
+
+    with loading_torch():
+        from overread.run.train import train
 
     check_free(model)
     workers = os.cpu_count() or 1

@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train again and compare. Exit code 0 where all is the same, 1 where anything differs."""
-    from overread.cli.console import ConsoleWatcher
-    from overread.run.replay import replay
+    from overread.cli.console import ConsoleWatcher, loading_torch
+
+    with loading_torch():
+        from overread.run.replay import replay
 
     run = args.run if args.run.name else args.run.absolute()
     out = args.out or run.parent / f"{run.name}-replay"

@@ -115,10 +115,12 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.resume is None:
         job = make_job(args, out=args.out or new_folder(args.source))  # settings die before torch is loaded
-    from overread.cli.console import ConsoleWatcher
+    from overread.cli.console import ConsoleWatcher, loading_torch
     from overread.cli.outcome import print_outcome, print_several, told_how_to_go_on, told_to_repeat
-    from overread.run import many
-    from overread.run.train import resume, train
+
+    with loading_torch():
+        from overread.run import many
+        from overread.run.train import resume, train
 
     with ConsoleWatcher() as watch:
         if args.resume is not None:

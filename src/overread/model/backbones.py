@@ -66,7 +66,7 @@ def create(name: str, n_classes: int, *, seed: int) -> nn.Module:
         head, *others = heads(network)
         if others or not isinstance(head, nn.Linear):
             raise ModelError(
-                f"--backbone {name} ends in {type(head).__name__}, not in one linear layer, so its features and "
+                f"{name} ends in {type(head).__name__}, not in one linear layer, so its features and "
                 "class maps are not defined here. Choose another, such as resnet18 or convnext_tiny."
             )
         _calm(head)
@@ -145,10 +145,10 @@ def _check(name: str, n_classes: int) -> None:
     if name.partition(".")[0] in names:
         plain = name.partition(".")[0]
         tags = ", ".join(timm.list_pretrained(plain)) or f"only {plain}, without a tag"
-        raise ModelError(f"--backbone {name}: {plain} has no such pretraining. Known: {tags}.")
+        raise ModelError(f"{name}: {plain} has no such pretraining. Known: {tags}.")
     close = difflib.get_close_matches(name.lower(), names, n=4, cutoff=0.5)
     hint = f"Did you mean {', '.join(close)}?" if close else "Try resnet18, resnet50, efficientnet_b0 or vgg16."
-    raise ModelError(f"--backbone {name} is not a network that timm or overread knows. {hint}")
+    raise ModelError(f"{name} is not a network that timm or overread knows. {hint}")
 
 
 def _make(name: str, n_classes: int) -> nn.Module:
@@ -158,5 +158,5 @@ def _make(name: str, n_classes: int) -> nn.Module:
         network: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes)
         heads(network)
     except (AttributeError, TypeError) as error:
-        raise ModelError(f"--backbone {name} cannot be made into a classifier: {error}.") from error
+        raise ModelError(f"{name} cannot be made into a classifier: {error}.") from error
     return network

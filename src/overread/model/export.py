@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import ctypes
 import inspect
+import os
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +45,7 @@ def export_onnx(network: nn.Module, path: str | Path, *, size_px: int) -> None:
     n_bytes = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if n_bytes > LIMIT_BYTES:
         raise ModelError(f"The network takes {n_bytes / 1e9:.1f} GB; one ONNX file holds 2 GB. Choose a smaller one.")
-    kept = copy.deepcopy(network).cpu().eval()
+    kept = _kept(network)
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(3, 3, size_px, size_px, generator=generator)
     with replacing(path) as temporary:
@@ -50,6 +56,16 @@ def export_onnx(network: nn.Module, path: str | Path, *, size_px: int) -> None:
                 f"{path.name} gives probabilities that differ from torch's by {difference:.2g} (at most "
                 f"{TOLERANCE:g} is allowed), so it was not kept. Choose another --backbone."
             )
+
+
+def check_exportable(network: nn.Module, *, size_px: int) -> None:
+    """Try the export of a network that is still to be trained, so that no run fails at its end; nothing is kept.
+
+    ModelError where the network takes no images of this size, or cannot be written as ONNX.
+    """
+    outputs = ThreeOutputs(_kept(network), size_px=size_px).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        _write(outputs, Path(folder) / "trial.onnx", torch.zeros(2, 3, size_px, size_px))
 
 
 def check_parity(network: nn.Module, path: str | Path, batch: Tensor) -> float:
@@ -69,6 +85,27 @@ def check_parity(network: nn.Module, path: str | Path, batch: Tensor) -> float:
     return float(np.abs(ours - theirs).max())
 
 
+def _kept(network: nn.Module) -> nn.Module:
+    """A copy that predicts, on the CPU: the network itself stays where and as it is."""
+    return copy.deepcopy(network).cpu().eval()
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Keep torch's own code, below Python, from printing the whole graph of a network that it cannot write."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        if os.name != "nt":
+            ctypes.CDLL(None).fflush(None)  # what C still holds would come out after all
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _write(network: ThreeOutputs, path: Path, batch: Tensor) -> None:
     """Trace the network with torch's exporter that needs no other package.
 
@@ -77,7 +114,7 @@ def _write(network: ThreeOutputs, path: Path, batch: Tensor) -> None:
     chosen: dict[str, Any] = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         chosen["dynamo"] = False
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _muted():
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
         # The sides of the image are fixed on purpose, and the parity check sees whatever went wrong with it.

@@ -71,9 +71,14 @@ class ThreeOutputs(nn.Module):
         was_training = self.network.training
         self.network.eval()
         with torch.no_grad():
-            maps = self.network.forward_features(  # type: ignore[operator]
-                torch.zeros(1, 3, size_px, size_px, device=first.device, dtype=first.dtype)
-            )
+            nothing = torch.zeros(1, 3, size_px, size_px, device=first.device, dtype=first.dtype)
+            try:
+                maps = self.network.forward_features(nothing)  # type: ignore[operator]
+            except (AssertionError, RuntimeError, ValueError) as error:
+                raise ModelError(
+                    f"{type(self.network).__name__} does not take images of {size_px} x {size_px} pixels "
+                    f"({str(error).strip().splitlines()[0]}). Choose another --size-px or --backbone."
+                ) from error
             if not isinstance(maps, Tensor) or maps.ndim not in (3, 4):
                 raise ModelError(f"{type(self.network).__name__} has no maps of features to explain it by.")
             maps = torch.rand(maps.shape, generator=torch.Generator().manual_seed(0)).to(maps)

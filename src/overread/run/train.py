@@ -17,6 +17,7 @@ from overread.disk import remove_leftovers
 from overread.errors import OverreadError, RunError, SettingsError
 from overread.model import bundle
 from overread.model.backbones import create
+from overread.model.export import check_exportable
 from overread.model.weights import Choice, choose_backbone, load_weights
 from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
@@ -135,6 +136,8 @@ def _fit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bo
     """Train, and return the network with the weights of its best epoch, and the history."""
     network = create(choice.backbone, len(inputs.cohort.classes), seed=job.train.seed)
     load_weights(network, choice.weights)
+    if not finish:
+        check_exportable(network, size_px=inputs.image.size_px)
     trainer = Trainer(
         network,
         train=inputs.part("train"),

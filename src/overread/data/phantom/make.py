@@ -90,7 +90,8 @@ def _draw(
 def _appearing(out: Path) -> Iterator[Path]:
     """Lend a temporary folder beside `out` that takes its name at the end, and is gone after a failure."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out.name} is there already and is not empty: name a new folder, or delete it first.")
+        what = "and is not empty" if out.is_dir() else "and is a file"
+        raise RunError(f"{out.name} is there already {what}: name a new folder, or delete it first.")
     temporary = out.with_name(f".part-{secrets.token_hex(4)}-{out.name}")
     try:
         temporary.mkdir(parents=True)

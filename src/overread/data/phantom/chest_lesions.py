@@ -44,7 +44,7 @@ def _place(rng: np.random.Generator, chest: Chest, z: float, *, depth_mm: float)
 
 
 def _nodule(rng: np.random.Generator, chest: Chest, z: float) -> Lesion:
-    radius = float(rng.uniform(6, 13))
+    radius = float(rng.uniform(9, 17))
     return make_lesion(
         rng,
         kind="nodule",
@@ -59,7 +59,7 @@ def _nodule(rng: np.random.Generator, chest: Chest, z: float) -> Lesion:
 
 def _pneumonia(rng: np.random.Generator, chest: Chest, z: float, *, first: bool) -> Lesion:
     """A patch that mostly lies against the edge of the lung; half of them dense, half like ground glass."""
-    radius = float(rng.uniform(18, 34) if first else rng.uniform(8, 15))
+    radius = float(rng.uniform(22, 38) if first else rng.uniform(10, 18))
     return make_lesion(
         rng,
         kind="pneumonia",
@@ -67,7 +67,7 @@ def _pneumonia(rng: np.random.Generator, chest: Chest, z: float, *, first: bool)
         radius_mm=radius,
         field_mm=FIELD_MM,
         rough=0.22,
-        hu=rng.uniform(-40, 40) if rng.uniform() < 0.5 else rng.uniform(-560, -330),
+        hu=rng.uniform(-40, 40) if rng.uniform() < 0.5 else rng.uniform(-520, -260),
         uneven=0.3,
     )
 

@@ -28,6 +28,7 @@ from overread.training.batches import (
     shuffled,
 )
 from overread.training.history import History
+from overread.training.memory import keep_freed_memory
 from overread.training.optimizer import freeze_stages, make_loss, make_optimizer, rate_factor, set_rates
 from overread.training.watch import Watcher
 
@@ -100,6 +101,8 @@ class Trainer:
         self.settings, self.watch, self.folder = settings, watch, folder
         self.train, self.val, self.normalise = train, val, normalise
         self.machine = choose_machine(settings)
+        if self.machine.device.type == "cpu":
+            keep_freed_memory()
         self.network = network.to(self.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         stages = stages_of(self.network)
         self.frozen = freeze_stages(stages, settings.freeze)

@@ -10,10 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from overread.data.image import prepare, read_image
+from overread.errors import ImageError
+from overread.settings import ImageSettings
+
 MakeDicom = Callable[..., Path]
+KindOf = Callable[[Path], str]
 
 
 def ct_slice(rows: int = 32, columns: int = 48) -> NDArray[np.int16]:
@@ -76,3 +82,31 @@ def make_dicom(tmp_path: Path) -> MakeDicom:
 @pytest.fixture
 def ct() -> NDArray[np.int16]:
     return ct_slice()
+
+
+@pytest.fixture
+def kind_of() -> KindOf:
+    """`kind_of(path)`: what is wrong with a file that cannot be used. Its error names the file and no folder."""
+
+    def find(path: Path) -> str:
+        with pytest.raises(ImageError) as failure:
+            prepare(read_image(path), ImageSettings())
+        assert path.name in str(failure.value)
+        assert str(path.parent) not in str(failure.value)
+        assert "\n" not in str(failure.value)
+        return failure.value.kind
+
+    return find
+
+
+@pytest.fixture
+def local_dicom() -> Callable[[str], Path]:
+    """`local_dicom(name)`: a file that comes with pydicom; none is downloaded."""
+
+    def find(name: str) -> Path:
+        found = get_testdata_file(name, download=False)
+        if found is None:
+            pytest.skip(f"this pydicom does not bring {name}")
+        return Path(found)
+
+    return find

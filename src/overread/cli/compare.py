@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from overread.cli.train import add_settings, add_workers, check_workers, make_job, new_folder
+from overread.cli.train import add_audit, add_settings, add_workers, check_workers, make_job, new_folder
 from overread.errors import SettingsError
 from overread.settings import RECIPES
 
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
     )
+    add_audit(parser)
     add_workers(parser)
     add_settings(parser, omit=("backbone",))
 

@@ -16,6 +16,7 @@ from overread.errors import OverreadError
 
 VERBS = {
     "demo": "see it all work: make phantom patients, train, test, and write a model folder",
+    "audit": "look for what would make a model's figures too good",
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
     "compare": "train several networks on the same images, side by side",

@@ -55,8 +55,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
     )
+    add_audit(parser)
     add_workers(parser)
     add_settings(parser)
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the audit that comes before a training."""
+    parser.add_argument(
+        "--audit",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look for what would make the figures too good, before training (see overread audit)",
+    )
+    add_ignore(parser)
+
+
+def add_ignore(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that leave a check out of the verdict, with the reason."""
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="CODE", help="leave a check out of the verdict; needs --why"
+    )
+    parser.add_argument(
+        "--why", action="append", default=[], metavar="TEXT", help="the reason for --ignore; kept in the record"
+    )
+
+
+def ignored(args: argparse.Namespace) -> dict[str, str]:
+    """The reason for each code that is to be ignored."""
+    if len(args.ignore) != len(args.why):
+        raise SettingsError('Each --ignore CODE needs its reason: --ignore L06 --why "one picture a patient".')
+    return dict(zip(args.ignore, args.why, strict=True))
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +117,8 @@ def make_job(args: argparse.Namespace, *, out: Path) -> Job:
         image=from_dict(ImageSettings, given_flags(args, ImageSettings)),
         cohort=from_dict(CohortSettings, given_flags(args, CohortSettings)),
         skip_bad=args.skip_bad,
+        audit=args.audit,
+        ignore=ignored(args),
         workers=n_workers(args),
     )
 
@@ -152,8 +183,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.resume is not None:
         given = [*given_flags(args, TrainSettings), *given_flags(args, ImageSettings)]
         given += given_flags(args, CohortSettings)
-        if given or args.out or args.seeds != 1 or args.recipe != "default":
-            flag = given[0].replace("_", "-") if given else "out, --seeds or --recipe"
+        if given or args.out or args.seeds != 1 or args.recipe != "default" or args.ignore or not args.audit:
+            flag = given[0].replace("_", "-") if given else "out, --seeds, --recipe, --ignore or --no-audit"
             raise SettingsError(
                 f"--resume goes on with the run's own settings, so --{flag} cannot be given. Leave it out, "
                 "or start a new run."

@@ -46,13 +46,19 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprints:
     are alike. The method is that of perceptual hashing by cosine transform (Zauner 2010), with more bits.
     """
     grey = Pillow.fromarray(pixels).convert("L")
-    small = np.asarray(grey.resize((_SIDE, _SIDE), Pillow.Resampling.BOX), np.float64)
-    if small.std() < _FLAT_LEVELS:
-        return np.zeros(4, np.uint64)
+    small = np.asarray(grey.resize((_SIDE, _SIDE), Pillow.Resampling.BOX))
+    hashed: Fingerprints = hash_waves(small[None])[0]
+    return hashed
+
+
+def hash_waves(small: NDArray[np.uint8]) -> Fingerprints:
+    """The perceptual hash of small grey images: (n, 4) uint64 of (n, 32, 32) uint8."""
+    values = small.astype(np.float64)
     # rounded: machines differ in the last bit of a sum, and a wave near the median must not flip by it
-    waves = (_COSINES @ small @ _COSINES.T).ravel().round(3)
-    bits = waves > np.median(waves[1:]) + _NOISE_LEVELS
-    return np.packbits(bits).view(np.uint64)
+    waves = (_COSINES @ values @ _COSINES.T).reshape(len(small), -1).round(3)
+    bits = waves > np.median(waves[:, 1:], axis=1, keepdims=True) + _NOISE_LEVELS
+    bits[values.std(axis=(1, 2)) < _FLAT_LEVELS] = False
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
 def alike_groups(fingerprints: Fingerprints, *, threshold: int = THRESHOLD_BITS) -> Groups:

@@ -23,6 +23,7 @@ from overread.data.rows import (
     Problem,
     Row,
     count_problems,
+    natural_key,
     patient_hash,
     show_problems,
 )
@@ -212,16 +213,10 @@ def _classes(rows: list[Row], problems: list[Problem], name: str) -> tuple[str, 
             f"{name} writes one class in several ways ({', '.join(several)}), which would be learnt as different "
             "diseases. Write it in one way."
         )
-    return tuple(sorted(labels, key=_natural))
+    return tuple(sorted(labels, key=natural_key))
 
 
 def _reasons(problems: list[Problem]) -> str:
     if not problems:
         return ""
     return "\n".join([f" Left out: {count_problems(problems)}.", *show_problems(problems, at_most=_SHOWN)])
-
-
-def _natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
-    """A key that sorts numbers in a text by their size."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", text)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.casefold()) for part in parts], text

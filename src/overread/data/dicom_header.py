@@ -137,7 +137,7 @@ def _check_length(dataset: Dataset, path: Path, *, n_pixels: int, n_frames: int)
 
 
 def _tags(dataset: Dataset) -> dict[str, str]:
-    """Technical attributes, by fixed names; absent ones are left out."""
+    """Technical attributes, sex, age and month, by fixed names; absent ones are left out."""
     measures = macro(dataset, 0, "PixelMeasuresSequence")
     reconstruction = macro(dataset, 0, "CTReconstructionSequence")
     voi = macro(dataset, 0, "FrameVOILUTSequence")
@@ -159,8 +159,26 @@ def _tags(dataset: Dataset) -> dict[str, str]:
         "photometric": _photometric(dataset) or None,
         "orientation": _orientation(dataset),
         "image_type": _image_type(dataset),
+        "burnt_in": _text(dataset, "BurnedInAnnotation"),
+        "sex": _text(dataset, "PatientSex"),
+        "age_years": _decimal(_age_years(dataset)),
+        "month": _month(dataset),
     }
     return {name: value[:64] for name, value in found.items() if value}
+
+
+def _age_years(dataset: Dataset) -> float | None:
+    """The patient's age of an Age String such as 063Y or 018M (PS3.5 6.2)."""
+    text = _text(dataset, "PatientAge") or ""
+    years = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+    digits, unit = text[:-1], text[-1:].upper()
+    return round(int(digits) * years[unit], 2) if digits.isascii() and digits.isdigit() and unit in years else None
+
+
+def _month(dataset: Dataset) -> str | None:
+    """Year and month of the study; the day would be a step towards the person."""
+    text = (_text(dataset, "StudyDate") or "").replace(".", "")
+    return text[:6] if text[:6].isascii() and text[:6].isdigit() and len(text) >= 6 else None
 
 
 def _orientation(dataset: Dataset) -> str | None:

@@ -23,8 +23,8 @@ class Header:
 
     `scale` is "hu" for Hounsfield units (CT), "raw" for stored values without a known unit (16-bit
     pictures, NIfTI, DICOM of other modalities), "display" for a picture that is ready to be looked at.
-    `tags` holds technical facts only, never one that could name a person or a place. Who is shown stays out of
-    the printed form.
+    `tags` holds technical facts, and sex, age and month; never one that names a person or a place. Who is shown stays
+    out of the printed form.
     """
 
     format: str

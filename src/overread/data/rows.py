@@ -30,6 +30,16 @@ def patient_hash(patient: str) -> str:
     return hashlib.sha256(patient.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A key that sorts numbers in a text by their size.
+
+    >>> sorted(["b10.png", "b9.png"], key=natural_key)
+    ['b9.png', 'b10.png']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.casefold()) for part in parts], text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One image, which is one frame of a file. Who it shows stays out of its printed form.

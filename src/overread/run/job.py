@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +23,7 @@ RECORD = "training.json"
 LOCK = ".lock"
 PROBLEMS = "problems.csv"
 CACHE = ".cache"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,10 @@ class Job:
     image: ImageSettings = field(default_factory=ImageSettings)
     cohort: CohortSettings = field(default_factory=CohortSettings)
     skip_bad: bool = False
+    audit: bool = True
+    """whether the data are audited before training"""
+    ignore: Mapping[str, str] = field(default_factory=dict)
+    """the reason for each check of the audit that is left out of its verdict"""
     workers: int = 0
     """processes that decode images; no result depends on it"""
     cache: Path | None = None
@@ -51,6 +55,8 @@ def write_record(job: Job, **found: Any) -> None:
         "image": dataclasses.asdict(job.image),
         "cohort": dataclasses.asdict(job.cohort),
         "skip_bad": job.skip_bad,
+        "audit": job.audit,
+        "ignore": dict(job.ignore),
         "found": found,
         "versions": versions(),
         "machine": machine(),
@@ -78,9 +84,11 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
             image=from_dict(ImageSettings, content["image"]),
             cohort=from_dict(CohortSettings, content["cohort"]),
             skip_bad=bool(content["skip_bad"]),
+            audit=bool(content["audit"]),
+            ignore={str(code): str(why) for code, why in content["ignore"].items()},
         )
         return job, {**content["found"], "machine": content["machine"], "versions": content["versions"]}
-    except (ValueError, KeyError, TypeError, RecursionError, OSError, OverreadError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverreadError) as fault:
         raise RunError(
             f"{path} cannot be read: {str(fault).rstrip('.')}. Start the run anew in another folder."
         ) from fault

@@ -84,7 +84,7 @@ def _run_one(job: Job, watch: Watcher) -> Outcome:
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)
-    for field in ("train", "image", "cohort", "skip_bad"):
+    for field in ("train", "image", "cohort", "skip_bad", "audit", "ignore"):
         if getattr(earlier, field) != getattr(job, field):
             raise RunError(f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out.")
     if (job.out / bundle.CARD).exists():

@@ -59,9 +59,13 @@ def finish_run(
     network: nn.Module,
     weights: Weights,
     history: History,
+    marks: tuple[str, ...],
     watch: Watcher,
 ) -> Outcome:
-    """Score the test part once, draw, export, and seal the model folder. `network` holds its best epoch."""
+    """Score the test part once, draw, export, and seal the model folder. `network` holds its best epoch.
+
+    `marks` are the sentences that every output of the model must carry.
+    """
     probabilities = {part: _probabilities(network, inputs, part, weights, job, watch) for part in ("val", "test")}
     scored = score(
         inputs.part("test").labels,
@@ -75,7 +79,9 @@ def finish_run(
     bundle.write_json(job.out / METRICS, scored.to_json())
     _write_predictions(job.out / PREDICTIONS, inputs, probabilities)
     watch.say("Drawing figures")
-    draw_pictures(job, inputs=inputs, probabilities=probabilities["test"], scored=scored, history=history)
+    draw_pictures(
+        job, inputs=inputs, probabilities=probabilities["test"], scored=scored, history=history, marks=marks
+    )
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(
@@ -85,7 +91,7 @@ def finish_run(
         mean=weights.mean,
         std=weights.std,
         weights_source=weights.source,
-        marks=inputs.split.marks,
+        marks=marks,
         best_epoch=history.best_epoch(job.train.select),
         versions=versions(),
     )

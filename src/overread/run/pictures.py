@@ -26,13 +26,19 @@ SHOWN = 20
 
 
 def draw_pictures(
-    job: Job, *, inputs: Inputs, probabilities: NDArray[np.float64], scored: Score, history: History
+    job: Job,
+    *,
+    inputs: Inputs,
+    probabilities: NDArray[np.float64],
+    scored: Score,
+    history: History,
+    marks: tuple[str, ...],
 ) -> None:
     """Draw the paper's Figures 1 and 3 and the curves of its Table 2, the confusion table and the ROC curves.
 
     probabilities: (n, k), of the test part in its order.
     """
-    folder, marks, classes = job.out / FOLDER, inputs.split.marks, inputs.cohort.classes
+    folder, classes = job.out / FOLDER, inputs.cohort.classes
     test = inputs.part("test")
     shown = choose(len(test), SHOWN, np.random.default_rng(job.train.seed))
     images, window = _in_grey(np.asarray(inputs.pixels[test.indices[shown]]), inputs.image.window)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from overread.audit.audit import FILE as AUDIT
+from overread.audit.audit import Audit, check_ignored, fatal_marks, in_short, read_audit
 from overread.data.split import UNKNOWN
 from overread.disk import remove_leftovers
 from overread.errors import OverreadError, RunError, SettingsError
@@ -19,6 +21,7 @@ from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.export import check_exportable
 from overread.model.weights import Choice, choose_backbone, load_weights
+from overread.run.audit import look
 from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
@@ -83,6 +86,7 @@ def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: boo
 def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool) -> Outcome:
     choice = choose_backbone(job.train.backbone, job.train.weights)  # a wrong name dies before images are decoded
     choose_machine(job.train)
+    check_ignored(job.ignore)
     if before is None:
         write_record(job)  # from here on a run that is killed can be resumed
     inputs = gather(job, watch)
@@ -92,20 +96,44 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
     if UNKNOWN in inputs.split.marks:
         watch.say(HOW_TO_TELL)
     watch.say(choice.why)
+    audited = _audit(job, inputs, choice, watch)
+    marks = (*inputs.split.marks, *fatal_marks(audited))
     found = {
         "backbone": choice.backbone,
         "weights": choice.weights.source,
         "weights_sha256": choice.weights.sha256,
         "data_sha256": inputs.sha256,
         "window": inputs.image.window,
-        "marks": list(inputs.split.marks),
+        "marks": list(marks),
     }
     _check_same(before or {}, found, job.out)
     write_record(job, **found)
     network, history = _fit(job, inputs, choice, watch, finish=finish)
-    outcome = finish_run(job, inputs=inputs, network=network, weights=choice.weights, history=history, watch=watch)
+    outcome = finish_run(
+        job, inputs=inputs, network=network, weights=choice.weights, history=history, marks=marks, watch=watch
+    )
     _clean(job.out)
     return outcome
+
+
+def _audit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher) -> Audit | None:
+    """The audit of the data: made once, and read back where the run goes on."""
+    if not job.audit:
+        return None
+    if (job.out / AUDIT).exists():
+        return read_audit(job.out / AUDIT)
+    found = look(
+        inputs.cohort,
+        pixels=inputs.pixels,
+        places=inputs.places,
+        split=inputs.split,
+        weights=choice.weights,
+        job=job,
+        watch=watch,
+    )
+    bundle.write_json(job.out / AUDIT, found.to_json())
+    watch.mark(in_short(found))
+    return found
 
 
 @contextmanager
@@ -115,7 +143,7 @@ def _free_if_refused(folder: Path) -> Iterator[None]:
         yield
     except OverreadError:
         if not (folder / bundle.WEIGHTS).exists():
-            for name in (RECORD, SPLIT, SKIPPED):
+            for name in (RECORD, SPLIT, SKIPPED, AUDIT):
                 (folder / name).unlink(missing_ok=True)
         raise
 

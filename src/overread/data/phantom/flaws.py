@@ -25,24 +25,34 @@ def plant_in_plans(plans: list[Plan], settings: PhantomSettings, rng: np.random.
     classes, planned = settings.classes, list(plans)
     if "kernel" in settings.planted:
         planned = [
-            dataclasses.replace(plan, kernel=classes.index(plan.true_label) % len(KERNELS)) for plan in planned
+            dataclasses.replace(plan, kernel=classes.index(plan.true_label) % len(KERNELS)) if chosen else plan
+            for plan, chosen in zip(planned, _chosen(planned, settings, "kernel"), strict=True)
         ]
     if "marker" in settings.planted:
-        planned = [dataclasses.replace(plan, marker=_MARKERS[classes.index(plan.true_label)]) for plan in planned]
+        planned = [
+            dataclasses.replace(plan, marker=_MARKERS[classes.index(plan.true_label)]) if chosen else plan
+            for plan, chosen in zip(planned, _chosen(planned, settings, "marker"), strict=True)
+        ]
     order = [int(index) for index in rng.permutation(len(planned))]
     if "leaked-patient" in settings.planted:
-        order = _leak(planned, order)
+        order = _leak(planned, order, settings.flaw_strength)
     if "wrong-labels" in settings.planted:
-        for index in order[: max(1, round(_WRONG * len(planned)))]:
+        for index in order[: max(1, round(_WRONG * settings.flaw_strength * len(planned)))]:
             others = [name for name in classes if name != planned[index].true_label]
             planned[index] = dataclasses.replace(planned[index], label=others[int(rng.integers(len(others)))])
     return planned
 
 
-def _leak(planned: list[Plan], order: list[int]) -> list[int]:
+def _chosen(planned: Sequence[Plan], settings: PhantomSettings, flaw: str) -> list[bool]:
+    """Who has a fault that goes with the class: at full strength everybody, else a share at random."""
+    rng = np.random.default_rng([settings.seed, settings.planted.index(flaw), len(planned)])
+    return [bool(draw < settings.flaw_strength) for draw in rng.random(len(planned))]
+
+
+def _leak(planned: list[Plan], order: list[int], strength: float) -> list[int]:
     """Give some patients another's anatomy and scanner, in place; the indices that stay free."""
     free = list(order)
-    for _ in range(max(1, round(_LEAKED * len(planned) / 2))):
+    for _ in range(max(1, round(_LEAKED * strength * len(planned) / 2))):
         first = free.pop(0)
         twin = next((i for i in free if planned[i].true_label == planned[first].true_label), None)
         if twin is None:
@@ -68,7 +78,9 @@ def list_flaws(
         if name not in settings.planted:
             continue
         for label in settings.classes:
-            chosen = [plan for plan in plans if plan.true_label == label]
+            chosen = [plan for plan in plans if plan.true_label == label and getattr(plan, trait) not in (None, "")]
+            if not chosen:
+                continue
             value = chosen[0].marker if trait == "marker" else by_number[chosen[0].number].kernel
             said = f"burnt-in letter {value}" if trait == "marker" else f"reconstruction kernel {value}"
             flaws.append(_flaw(name, f"{said} goes with {label}", *(by_number[plan.number] for plan in chosen)))
@@ -94,7 +106,7 @@ def add_duplicates(
     """Write some files a second time: compressed or with another window, in the same series or another patient's."""
     if "duplicates" not in settings.planted:
         return ()
-    count = max(4, round(_DUPLICATED * len(patients) * settings.slices))
+    count = max(4, round(_DUPLICATED * settings.flaw_strength * len(patients) * settings.slices))
     flaws = []
     for copy, index in enumerate(rng.permutation(len(patients))[: min(count, len(patients))]):
         source = patients[index]

@@ -25,6 +25,7 @@ class PhantomSettings:
     slices: int = setting(4, "how many slices of each patient's series, all through the lesion")
     seed: int = setting(0, "fixes every patient")
     flaws: str = setting("", f"faults to plant, joined by commas: {', '.join(FLAWS)}")
+    flaw_strength: float = setting(1.0, "how much of each fault is planted, from 0.1 to 1")
     size_px: int = setting(256, "rows and columns of a slice")
 
     def __post_init__(self) -> None:
@@ -32,6 +33,7 @@ class PhantomSettings:
         between("patients", self.patients, 3, 9999)
         between("slices", self.slices, 1, 16)
         between("seed", self.seed, 0, 2**31 - 1)
+        between("flaw-strength", self.flaw_strength, 0.1, 1)
         between("size-px", self.size_px, 64, 1024)
         for flaw in self.planted:
             one_of("flaws", flaw, FLAWS)

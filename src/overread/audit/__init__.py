@@ -1,0 +1,1 @@
+"""The second read of the data: whether a model that is trained on it can be believed."""

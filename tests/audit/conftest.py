@@ -1,0 +1,76 @@
+"""Subjects made to measure: images and rows from arrays, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from overread.audit.subject import Subject
+from overread.data.pixels import Header
+from overread.data.rows import Cohort, Row
+from overread.data.split import Split
+
+MakeSubject = Callable[..., Subject]
+SIZE_PX = 64
+
+
+def picture(seed: int, *, size: int = SIZE_PX) -> NDArray[np.uint8]:
+    """A smooth random image, unlike that of any other seed: (size, size) uint8."""
+    rng = np.random.default_rng(seed)
+    waves = 20
+    cosines = np.cos(np.pi * np.arange(waves)[:, None] * (np.arange(size) + 0.5) / size)
+    steep = 1 / np.sqrt(1 + np.hypot(*np.mgrid[:waves, :waves]))
+    values = cosines.T @ (rng.normal(size=(waves, waves)) * steep) @ cosines
+    return (128 + 20 * values).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def make_subject(tmp_path: Path) -> MakeSubject:
+    """`make_subject(images, labels, patients=..., parts=..., ...)`; images are (rows, columns) uint8."""
+
+    def make(
+        images: Sequence[NDArray[np.uint8]],
+        labels: Sequence[str],
+        *,
+        patients: Sequence[str | None] | None = None,
+        series: Sequence[str | None] | None = None,
+        parts: Sequence[str] | None = None,
+        tags: Sequence[dict[str, str]] | None = None,
+        paths: Sequence[str] | None = None,
+        **more: Any,
+    ) -> Subject:
+        n = len(images)
+        nobody: list[None] = [None] * n
+        rows = tuple(
+            Row(path=path, label=label, patient=patient, series=one, tags=tag)
+            for path, label, patient, one, tag in zip(
+                paths or [f"{label}/{at}.png" for at, label in enumerate(labels)],
+                labels,
+                patients or nobody,
+                series or nobody,
+                tags or [{} for _ in range(n)],
+                strict=True,
+            )
+        )
+        header = Header(format="png", n_frames=1, rows=SIZE_PX, columns=SIZE_PX, scale="display")
+        cohort = Cohort(
+            root=tmp_path,
+            rows=rows,
+            classes=tuple(sorted(set(labels))),
+            patients_from="column" if patients else "none",
+            files={row.path: header for row in rows},
+        )
+        return Subject(
+            cohort=cohort,
+            pixels=np.stack([np.repeat(image[..., None], 3, axis=-1) for image in images]),
+            places=np.arange(n),
+            split=Split(parts=tuple(parts), unit="image", seed=0) if parts else None,
+            **more,
+        )
+
+    return make

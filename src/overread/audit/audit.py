@@ -70,10 +70,8 @@ class Audit:
 
 def in_short(found: Audit) -> list[str]:
     """A line for each finding that is graver than a note, then the verdict."""
-    grave = [
-        f"{one.severity}: {one.title} ({one.code}). {one.what}" for one in found.findings if one.severity != "note"
-    ]
-    return [*grave, f"audit: {found.verdict}"] if grave else []
+    grave = [f"{one.severity}: {one.title} ({one.code})" for one in found.findings if one.severity != "note"]
+    return [*grave, f"audit: {found.verdict} Each finding with its numbers is in {FILE}."] if grave else []
 
 
 def fatal_marks(found: Audit | None) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trian", "scans"], "trian is not a verb; the verbs are demo, train, "),
+        (["trian", "scans"], "trian is not a verb; the verbs are demo, audit, train, "),
         (["trian", "scans"], "Did you mean train? Help: overread --help"),
         (["train", "scans", "--epoch", "3"], "--epoch is not understood. Did you mean --epochs?"),
         (["compare", "scans", "--backbone", "resnet18"], "--backbones. Help: overread compare --help"),

@@ -143,7 +143,7 @@ def test_several_seeds_are_reported_with_their_spread(cohort_folder, tiny, tmp_p
         (["--finish"], "--finish ends a run early, so it needs --resume RUN"),
         (["scans", "--resume", "run"], "one of the two"),
         (["--resume", "run", "--epochs", "3"], "--epochs cannot be given"),
-        (["--resume", "run", "--out", "other"], "--out, --seeds or --recipe cannot be given"),
+        (["--resume", "run", "--out", "other"], "--out, --seeds, --recipe, --ignore or --no-audit cannot be given"),
         (["--resume", "no-such-run"], "no-such-run holds no run"),
         (["no-such-scans"], "no-such-scans"),
     ],

@@ -29,7 +29,7 @@ sure it is, and what to do. Exit code 1 where no figure could be believed.
 Nothing is trained, and nothing is changed."""
 EXAMPLE = r"""
 overread audit scans/
-overread audit list.csv --out second-read    # second-read/audit.json names every image
+overread audit list.csv --out second-read  # writes second-read/audit.json
 overread audit scans/ --patient-regex 'case(\d+)_' --json
 overread audit scans/ --ignore L06 --why "one picture a patient"
 overread audit --list""".strip()

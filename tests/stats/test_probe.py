@@ -52,6 +52,30 @@ def test_by_chance_the_p_value_is_even() -> None:
     assert 0.4 < np.mean(found) < 0.6
 
 
+def test_by_chance_the_p_value_is_even_where_some_patients_have_two_labels() -> None:
+    """As above, but three of 30 patients have images under both labels: the others must still move as wholes."""
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        units = np.repeat(np.arange(30), rng.integers(2, 9, 30))
+        x = rng.normal(size=(30, 5))[units] + rng.normal(0, 0.2, (len(units), 5))
+        labels = rng.permutation(np.repeat([0, 1], 15))[units]
+        for unit in rng.choice(30, 3, replace=False):
+            own = np.flatnonzero(units == unit)
+            labels[own[0]] = 1 - labels[own[-1]]
+        found.append(probe(x, labels, units=units, folds=units % 5, rng=rng, permutations=99).p)
+    assert 0.01 <= np.mean(np.array(found) <= 0.05) <= 0.09
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_a_signal_within_patients_is_found() -> None:
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(30), 8)
+    labels = (rng.random(240) < rng.random(30)[units]).astype(np.int64)
+    x = rng.normal(size=(30, 3))[units] + labels[:, None] + rng.normal(0, 0.5, (240, 3))
+    assert probe(x, labels, units=units, folds=units % 5, rng=rng).p < 0.01
+
+
 def test_one_wild_value_does_not_decide() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 50)

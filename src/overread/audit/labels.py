@@ -19,7 +19,7 @@ class LikelyWrong(Check):
     """Labels that a classifier on a pretrained network's features contradicts, on patients that it did not see."""
 
     code = "W01"
-    title = "Labels are likely wrong"
+    title = "Labels are worth a second look"
     severity = "note"
     reference = "Northcutt, Jiang & Chuang 2021, J Artif Intell Res 70:1373, doi:10.1613/jair.1.12125"
 
@@ -42,7 +42,8 @@ class LikelyWrong(Check):
         named = [f"{subject.name(int(at))} (more like {classes[other[at]]})" for at in suspects]
         return self.finding(
             what=f"{len(suspects)} of {len(subject)} images look more like another class than like their own to a "
-            f"pretrained network's features, which tell the classes with a balanced accuracy of {told:.3f}.",
+            f"pretrained network's features, which tell the classes with a balanced accuracy of {told:.3f}. "
+            "Wrong labels are among them, and honest hard cases.",
             do="Have a radiologist look at them again, the first ones first.",
             n=len(suspects),
             unit="images",

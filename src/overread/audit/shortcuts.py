@@ -108,6 +108,8 @@ class Border(Shortcut):
     title = "The rim of the image tells the class"
     reference = "DeGrave, Janizek & Lee 2021, Nat Mach Intell 3:610, doi:10.1038/s42256-021-00338-7"
     seen = "the outer rim of the image"
+    sees_disease = True
+    serious_from = 0.75
     remedy = "Look at corners and edges for markers and tables, and crop or cover them."
 
     @staticmethod

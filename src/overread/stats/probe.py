@@ -46,8 +46,8 @@ def probe(
 
     x: (n, d), scaled within each fold. labels: (n,) from 0. units: (n,), the patient of each image, or the image
     itself. folds: (n,), whole units in each. The scores are linear in the labels, so that every permutation costs a
-    column of one matrix product (Ojala & Garriga 2010 for the test). Units exchange their labels as wholes where each
-    has one label; else images do, which assumes that images are independent.
+    column of one matrix product (Ojala & Garriga 2010 for the test). Units exchange their labels as wholes, so that
+    only units need be independent; a unit that has several labels gives all of them away, in random order.
     """
     n_classes = int(labels.max()) + 1
     shuffled = [labels, *(_permuted(labels, units, rng) for _ in range(permutations))]
@@ -93,11 +93,18 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _permuted(labels: Places, units: Places, rng: np.random.Generator) -> Places:
-    distinct, first, unit_of = np.unique(units, return_index=True, return_inverse=True)
+    """The labels of each unit given to another; a larger one repeats them, a smaller one takes some at random."""
+    distinct, first, unit_of, size = np.unique(units, return_index=True, return_inverse=True, return_counts=True)
+    donor = rng.permutation(len(distinct))
     own = labels[first]
     if (own[unit_of] == labels).all():
-        return own[rng.permutation(len(distinct))][unit_of]
-    return rng.permutation(labels)
+        return own[donor][unit_of]
+    order = np.lexsort((rng.random(len(labels)), unit_of))
+    start, takes = np.cumsum(size) - size, unit_of[order]
+    rank = np.arange(len(labels)) - start[takes]
+    given = np.empty_like(labels)
+    given[order] = labels[order][start[donor[takes]] + rank % size[donor[takes]]]
+    return given
 
 
 def _one_hot(labels: Places, n_classes: int) -> Floats:
@@ -145,6 +152,8 @@ def _macro_auroc(scores: Floats, labels: Places) -> Floats:
     is_class = _one_hot(labels, n_classes)
     n_in = is_class.sum(axis=0)
     above = (ranks * is_class).sum(axis=0) - n_in * (n_in + 1) / 2
-    area = above / np.maximum(n_in * (n - n_in), 1)
+    pairs = n_in * (n - n_in)
+    # a class that only some images of one patient have can be missing from a permutation: 0.5 tells nothing
+    area = np.where(pairs > 0, above / np.maximum(pairs, 1), 0.5)
     result: Floats = area.mean(axis=1)
     return result

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread.stats.patients import patient_codes
+
 Floats = NDArray[np.float64]
 _NORMAL = NormalDist()
 _CHUNK_CELLS = 2_000_000
@@ -183,36 +185,59 @@ def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> 
     return ends[0], ends[1]
 
 
-def delong(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> tuple[float, float]:
-    """AUROC and its variance from the placement of each image among those of the other side.
+@dataclass(frozen=True, kw_only=True)
+class Areas:
+    """AUROCs of several models on the same images, and how they vary together."""
 
-    positive: (n,) bool. scores: (n,) float. patients: (n,) anything hashable, or None where each image is
-    its own patient. DeLong, DeLong & Clarke-Pearson (1988); with patients, the clustered form of
-    Obuchowski (1997), which needs patients to be independent, not images. nan variance where either side
-    has fewer than two patients.
+    value: Floats
+    """(m,), nan where images of either side are missing."""
+    covariance: Floats
+    """(m, m), nan where either side has fewer than two patients."""
+    n_patients: tuple[int, int]
+    """Those with an image of the class, and those with an image that is not of it."""
+
+
+def delong(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> tuple[float, float]:
+    """AUROC of one model and its variance: `delong_areas` of scores (n,)."""
+    areas = delong_areas(positive, np.asarray(scores, np.float64)[None], patients)
+    return float(areas.value[0]), float(areas.covariance[0, 0])
+
+
+def delong_areas(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> Areas:
+    """AUROCs and their covariance from the placement of each image among those of the other side.
+
+    positive: (n,) bool. scores: (m, n) float, a row a model. patients: (n,), or None where each image is its
+    own patient. DeLong, DeLong & Clarke-Pearson (1988); with patients, the clustered form of Obuchowski
+    (1997), which needs patients to be independent, not images.
     """
     is_positive, s = np.asarray(positive, bool), np.asarray(scores, np.float64)
-    n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
-    if n_positive == 0 or n_negative == 0:
-        return math.nan, math.nan
-    placed = np.empty(s.size)
-    placed[is_positive] = _share_below(s[is_positive], s[~is_positive])
-    placed[~is_positive] = 1 - _share_below(s[~is_positive], s[is_positive])
-    area = float(placed[is_positive].mean())
-
-    of = np.arange(s.size) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
-    n_units = int(of.max()) + 1
-    off = placed - area
-    up, down = (np.bincount(of, weights=off * side, minlength=n_units) for side in (is_positive, ~is_positive))
-    with_up, with_down = np.unique(of[is_positive]).size, np.unique(of[~is_positive]).size
-    if with_up < 2 or with_down < 2:
-        return area, math.nan
-    variance = (
-        with_up / (with_up - 1) * (up @ up) / n_positive**2
-        + with_down / (with_down - 1) * (down @ down) / n_negative**2
-        + 2 * n_units / (n_units - 1) * (up @ down) / (n_positive * n_negative)
+    codes = patient_codes(patients, is_positive.size)
+    sides = is_positive, ~is_positive
+    n_up, n_down = np.unique(codes[sides[0]]).size, np.unique(codes[sides[1]]).size
+    nothing = np.full((len(s), len(s)), np.nan)
+    if min(n_up, n_down) == 0:
+        return Areas(value=nothing[:, 0], covariance=nothing, n_patients=(n_up, n_down))
+    placed = np.stack([_placements(is_positive, row) for row in s])
+    value = placed[:, is_positive].mean(axis=1)
+    if min(n_up, n_down) < 2:
+        return Areas(value=value, covariance=nothing, n_patients=(n_up, n_down))
+    off, n = placed - value[:, None], int(codes.max()) + 1
+    up, down = (
+        np.stack([np.bincount(codes, weights=row * side / side.sum(), minlength=n) for row in off]) for side in sides
     )
-    return area, float(variance)
+    both = up @ down.T
+    covariance = (
+        n_up / (n_up - 1) * (up @ up.T) + n_down / (n_down - 1) * (down @ down.T) + n / (n - 1) * (both + both.T)
+    )
+    return Areas(value=value, covariance=covariance, n_patients=(n_up, n_down))
+
+
+def _placements(is_positive: NDArray[np.bool_], scores: Floats) -> Floats:
+    """Share of the other side that each image is on the right side of, (n,), a tie counting half."""
+    placed = np.empty(scores.size)
+    placed[is_positive] = _share_below(scores[is_positive], scores[~is_positive])
+    placed[~is_positive] = 1 - _share_below(scores[~is_positive], scores[is_positive])
+    return placed
 
 
 def _share_below(values: Floats, others: Floats) -> Floats:

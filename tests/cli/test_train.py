@@ -78,7 +78,8 @@ def test_the_model_folder_is_whole(trained) -> None:
 def test_every_prediction_is_kept_and_no_patient_is_named(trained) -> None:
     rows = rows_of(trained.folder / "predictions.csv")
     assert list(rows[0]) == [
-        "path", "frame", "patient", "true", "predicted", "probability disc", "probability square", "split", "distance",
+        "path", "frame", "patient", "true", "predicted", "probability disc", "probability square", "split",
+        "distance",
     ]  # fmt: skip
     assert {row["split"] for row in rows} == {"val", "test"}
     for row in rows:

@@ -52,7 +52,7 @@ def test_weak_intervals_are_told(trained) -> None:
 
 
 def test_it_ends_with_where_to_look_and_what_to_try(trained) -> None:
-    assert f"Model folder: {trained.folder}" in trained.printed
+    assert f"Report: {trained.folder / 'report.html'}" in trained.printed
     assert trained.printed.splitlines()[-1] == f"Next: overread predict {trained.folder} YOUR_IMAGE"
 
 

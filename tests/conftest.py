@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from overread.evaluate.calibrate import fit_caution
+from overread.evaluate.predictions import Predictions
+from overread.model.caution import Caution
 
 PATIENTS_A_CLASS = 6
 IMAGES_A_PATIENT = 4
@@ -50,3 +55,48 @@ def fresh_cohort(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cohort(tmp_path_factory.mktemp("cohort") / "shapes")
+
+
+def make_predictions(
+    classes: tuple[str, ...] = ("normal", "tumor"),
+    *,
+    parts: Mapping[str, int] | None = None,
+    images_each: int = 2,
+    known: bool = True,
+    skill: float = 1.5,
+    facts: Mapping[str, tuple[str, ...]] | None = None,
+    seed: int = 0,
+) -> tuple[Predictions, Caution]:
+    """What a network of some skill would say of random patients, and the caution that is fitted to that.
+
+    parts: patients in each. images_each: at most, of a patient, who has one class. facts: the values to draw from.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = dict(parts or {"val": 40, "calibrate": 60, "test": 60})
+    n = sum(sizes.values())
+    many = rng.integers(1, images_each + 1, n)
+    of = np.repeat(np.arange(n), many)
+    truth = np.concatenate([np.arange(size) % len(classes) for size in sizes.values()])[of]
+    part = np.repeat(list(sizes), list(sizes.values()))[of]
+    alike = rng.normal(size=(n, len(classes)))[of]
+    logits = skill * np.eye(len(classes))[truth] + alike + 0.7 * rng.normal(size=(of.size, len(classes)))
+    distance = rng.gamma(3, size=n)[of] + rng.gamma(2, size=of.size)
+    patients = tuple(f"{i:08x}" if known else None for i in of)
+    fitted_on = part == ("calibrate" if "calibrate" in sizes else "val")
+    caution = fit_caution(
+        truth[fitted_on], logits[fitted_on], [p for p, on in zip(patients, fitted_on, strict=True) if on],
+        classes=classes, part="calibrate" if "calibrate" in sizes else "val", distance=distance[fitted_on],
+    )  # fmt: skip
+    drawn = {name: rng.choice(values, n)[of] for name, values in (facts or {}).items()}
+    found = Predictions(
+        paths=tuple(f"{i}/{place}.png" for place, i in enumerate(of)),
+        frames=(0,) * of.size,
+        patients=patients,
+        truth=truth.astype(np.int64),
+        probabilities=caution.probabilities(logits),
+        parts=tuple(part.tolist()),
+        classes=classes,
+        distance=distance,
+        facts={name: tuple(values.tolist()) for name, values in drawn.items()},
+    )
+    return found, caution

@@ -45,8 +45,16 @@ def test_the_table_reads_back_equal(tmp_path):
     for name in ("paths", "frames", "patients", "parts", "classes", "facts"):
         assert getattr(back, name) == getattr(made, name)
     np.testing.assert_array_equal(back.truth, made.truth)
-    np.testing.assert_allclose(back.probabilities, made.probabilities, rtol=1e-8)
-    np.testing.assert_allclose(back.distance, made.distance, rtol=1e-8)
+    np.testing.assert_array_equal(back.probabilities, made.probabilities)
+    np.testing.assert_array_equal(back.distance, made.distance)
+
+
+def test_a_network_that_is_all_but_certain_keeps_its_order(tmp_path):
+    rare = np.array([1e-10, 1e-12])
+    made = gather_predictions(ROWS, np.c_[rare, 1 - rare], classes=CLASSES, parts=["test", "test"])
+    write_predictions(tmp_path / "p.csv", made)
+    back = read_predictions(tmp_path / "p.csv").probabilities
+    assert back[0, 1] < back[1, 1] < 1
 
 
 def test_a_part_is_what_it_was_in_its_order():

@@ -122,8 +122,8 @@ def gather_predictions(
 def write_predictions(path: str | Path, found: Predictions) -> None:
     """Write `predictions.csv`: path, frame, patient, true, predicted, a probability a class, split, distance, facts.
 
-    Nine digits are kept (a float32 reads back equal). Patients appear as hashes only, nothing where unknown.
-    RunError where the file cannot be written.
+    Numbers read back equal, so that a network that is all but certain keeps the order of its images. Patients appear
+    as hashes only, nothing where unknown. RunError where the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -131,8 +131,8 @@ def write_predictions(path: str | Path, found: Predictions) -> None:
     writer.writerow([*_BEFORE, *columns, "split", _DISTANCE, *found.facts])
     for i, values in enumerate(found.probabilities):
         start = [found.paths[i], found.frames[i], found.patients[i] or "", found.classes[found.truth[i]]]
-        digits = [f"{value:.9g}" for value in values]
-        distance = "" if found.distance is None else f"{found.distance[i]:.9g}"
+        digits = [repr(value) for value in values.tolist()]
+        distance = "" if found.distance is None else repr(float(found.distance[i]))
         facts = [values[i] for values in found.facts.values()]
         writer.writerow([*start, found.classes[int(values.argmax())], *digits, found.parts[i], distance, *facts])
     write_atomically(path, text.getvalue())

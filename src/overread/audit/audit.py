@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from overread.audit import duplicates, labels, leakage, quality, shortcuts
+from overread.audit import duplicates, labels, leakage, privacy, quality, shortcuts
 from overread.audit.check import SEVERITIES, Check, Finding
 from overread.audit.subject import Subject
 from overread.errors import CohortError, SettingsError
 
-_FAMILIES = (leakage, duplicates, shortcuts, labels, quality)
+_FAMILIES = (leakage, duplicates, shortcuts, labels, quality, privacy)
 CHECKS: tuple[type[Check], ...] = tuple(check for family in _FAMILIES for check in family.CHECKS)
 """every check, by family"""
 VERDICTS = {

@@ -17,6 +17,7 @@ from overread.data.alike import alike_groups
 from overread.data.cache import Cache, build_cache
 from overread.data.cohort import Cohort, read_cohort
 from overread.data.image import resolve_window
+from overread.data.measures import Measures
 from overread.data.split import Split, split_cohort
 from overread.errors import SplitError, WeightsError
 from overread.model.bundle import write_json
@@ -63,6 +64,7 @@ def _audit(job: Job, folder: Path, watch: Watcher) -> Audit:
         cohort,
         pixels=cache.pixels,
         places=cache.good,
+        measures=cache.measures[cache.good],
         split=_split(cohort, cache, job),
         weights=_weights(job, watch, len(cohort)),
         job=job,
@@ -75,6 +77,7 @@ def look(
     *,
     pixels: NDArray[np.uint8],
     places: NDArray[np.int64],
+    measures: Measures,
     split: Split | None,
     weights: Weights | None,
     job: Job,
@@ -87,7 +90,13 @@ def look(
 
         features = pretrained_features(weights, pixels, places, settings=job.train, watch=watch)
     subject = Subject(
-        cohort=cohort, pixels=pixels, places=places, split=split, features=features, seed=job.train.seed
+        cohort=cohort,
+        pixels=pixels,
+        places=places,
+        split=split,
+        features=features,
+        measures=measures,
+        seed=job.train.seed,
     )
     return audit(subject, ignore=job.ignore, progress=lambda done, total: watch.step("checks", done, total))
 

@@ -17,6 +17,7 @@ from overread.data.alike import Fingerprints, alike_groups
 from overread.data.cache import build_cache
 from overread.data.cohort import Cohort, Problem, patient_hash, read_cohort
 from overread.data.image import resolve_window
+from overread.data.measures import Measures
 from overread.data.rows import count_problems, show_problems
 from overread.data.split import Split, check_patients, split_cohort
 from overread.disk import write_atomically
@@ -49,6 +50,8 @@ class Inputs:
     """(m, size, size, 3), memory-mapped, m >= n: every image of the list"""
     places: NDArray[np.int64]
     """(n,), where each row of the cohort stands in `pixels`"""
+    measures: Measures
+    """(n, k), what was measured of each frame's own values"""
     split: Split
     image: ImageSettings
     """with the window resolved: what a prediction must repeat"""
@@ -96,6 +99,7 @@ def gather(job: Job, watch: Watcher) -> Inputs:
         cohort=cohort,
         pixels=cache.pixels,
         places=places,
+        measures=cache.measures[places],
         split=split,
         image=image,
         sha256=_hash_inputs(cohort, cache.pixels, places, split),

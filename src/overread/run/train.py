@@ -126,6 +126,7 @@ def _audit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher) -> Audit | 
         inputs.cohort,
         pixels=inputs.pixels,
         places=inputs.places,
+        measures=inputs.measures,
         split=inputs.split,
         weights=choice.weights,
         job=job,

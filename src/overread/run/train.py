@@ -104,6 +104,8 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
         "weights_sha256": choice.weights.sha256,
         "data_sha256": inputs.sha256,
         "window": inputs.image.window,
+        "split": inputs.split.unit,
+        "patients_from": inputs.cohort.patients_from,
         "marks": list(marks),
     }
     _check_same(before or {}, found, job.out)

@@ -54,16 +54,16 @@ def _reference(filled: FilledChecklist) -> str:
 
 
 def to_markdown(reporting: Reporting) -> str:
-    """A heading for each section, and under it a table with an item a row."""
+    """A table for each checklist with an item a row, under a row that names the section."""
     lines = ["# Reporting checklists", "", _escaped(_preface(reporting)), ""]
     for warning in _warnings(reporting):
         lines += [f"> **{_escaped(warning)}**", ""]
     for filled in reporting.lists:
         lines += [f"## {filled.checklist.name}", "", f"{counts(filled)}.", "", _reference(filled), ""]
+        lines += [f"| {' | '.join(HEADINGS)} |", "|---|---|---|---|"]
         for section, rows in filled.by_section().items():
-            lines += [f"### {section}", "", f"| {' | '.join(HEADINGS)} |", "|---|---|---|---|"]
-            lines += [_markdown_row(row) for row in rows]
-            lines.append("")
+            lines += [f"| | **{section.upper()}** | | |", *map(_markdown_row, rows)]
+        lines.append("")
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ _RULES = {
     "image": "image by image",
     "auto": "by the list's own parts where it has them, else by patient, else by likeness (--split auto)",
 }
+_BURNT_IN = "Q04"
 _PATIENTS_FROM = {
     "column": "the list's patient column",
     "path": "a pattern on the path of each image",
@@ -110,15 +111,12 @@ def audit_sentences(run: Known) -> list[str]:
 
 def deidentification(run: Known) -> Answer:
     """What the model folder keeps of patients."""
-    burnt = ""
-    if run.audited is not None and not any(one.code == "Q04" for one in run.audited.findings):
-        burnt = "By their headers no image has text burnt in (check Q04 of the audit)."
-    elif run.audited is not None:
-        burnt = next(one.what for one in run.audited.findings if one.code == "Q04")
+    # that the check found nothing says little: pictures have no header that could tell
+    burnt = [one.what for one in run.audited.findings if one.code == _BURNT_IN] if run.audited else []
     return known(
         "The tables of the model folder name a patient by eight digits of a SHA-256 hash; the paths of the images "
         "stand there as they are.",
-        burnt,
+        *burnt,
     )
 
 

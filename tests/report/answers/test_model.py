@@ -17,11 +17,11 @@ from overread.settings import RECIPES
         ({"patience": 3}, "or until 3 epochs brought nothing better"),
         (
             {"learning_rate": 0.002, "head_rate": 5.0},
-            "Learning rate 0.002 for pretrained layers, 5 times that for the",
+            "Learning rate 0.002, 5 times that for the last layer;",
         ),
         ({"stage_decay": 0.5}, "each earlier stage 0.5 times the next one's"),
         ({"warmup": 0.25}, "a linear climb over the first 25% of the steps, then falling to zero along a cosine"),
-        (RECIPES["paper"], "Learning rate 0.001 for pretrained layers, the same for the last one; constant."),
+        (RECIPES["paper"], "Learning rate 0.001, the same for the last layer; constant."),
         (RECIPES["paper"], "Training images were not augmented."),
         ({"label_smoothing": 0.25}, "label smoothing 0.25, classes not weighed"),
         ({"class_weights": True}, "classes weighed by their rarity"),

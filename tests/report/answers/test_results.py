@@ -62,6 +62,16 @@ def test_the_method_of_the_intervals_is_told_and_no_test_is_claimed(model_folder
     assert "No test of significance between models was made." in known
 
 
+def test_a_figure_without_a_value_is_said_to_have_none(model_folder) -> None:
+    classes = ("a", "b", "c")
+    rows = [row for row in relabelled(classes) if row["split"] != "test"]
+    rows += [{**rows[0], "patient": f"{i}", "split": "test"} for i in range(2)]  # the third class has no image there
+    known = answers_of(model_folder(classes=classes, rows=rows), "claim")
+    assert "c: AUROC (no value)" in known["38"]
+    assert "-" not in known["38"].replace("(no value)", "")
+    assert "-:" not in known["37"]
+
+
 def test_the_one_auroc_of_two_classes_is_said_to_be_of_the_second(answered) -> None:
     assert "The one AUROC of all is that of tumor." in answered("claim", "28")[0]
 

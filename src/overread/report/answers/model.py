@@ -138,7 +138,7 @@ def _rates(train: TrainSettings) -> str:
     warm = f"a linear climb over the first {train.warmup:.0%} of the steps, then {later}" if train.warmup else later
     head = "the same" if train.head_rate == 1 else f"{train.head_rate:g} times that"
     decay = "" if train.stage_decay == 1 else f", each earlier stage {train.stage_decay:g} times the next one's"
-    return f"Learning rate {train.learning_rate:g} for pretrained layers{decay}, {head} for the last one; {warm}."
+    return f"Learning rate {train.learning_rate:g}{decay}, {head} for the last layer; {warm}."
 
 
 def _augmentation(train: TrainSettings) -> str:

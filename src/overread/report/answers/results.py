@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from overread.evaluate.score import BRIEF, TITLES, Score, notes
@@ -70,10 +71,11 @@ def uncertainty(run: Known) -> Answer:
     for one in run.score.measured:
         if one.label is None:
             names.setdefault(one.method, []).append(TITLES.get(one.name, one.name))
-    methods = "; ".join(f"{joined(titles)}: {method}" for method, titles in names.items())
+    methods = [f"{capital(joined(titles))}: {method}." for method, titles in names.items()]
     return known(
-        f"Intervals are at 95 %. {capital(methods)}. metrics.json names the method of every interval.",
-        *notes(run.score),
+        "Intervals are at 95 %; metrics.json names the method of each.",
+        *methods,
+        *_weaknesses(run.score),
         "No test of significance between models was made.",
     )
 
@@ -104,7 +106,7 @@ def performance(run: Known) -> Answer:
         f"On {size_of(run.score.n_images, run.score.n_patients)} of the {run.score.part} part, with 95 % intervals: "
         f"{_overall(run.score, tuple(TITLES))}",
         by_patient,
-        *notes(run.score),
+        *_weaknesses(run.score),
     )
 
 
@@ -143,7 +145,13 @@ def _each_class(score: Score) -> list[str]:
 
 
 def _listed(figures: Iterable[Measured]) -> str:
-    return ", ".join(f"{TITLES.get(one.name, one.name)} {one}" for one in figures)
+    values = ((one, "(no value)" if math.isnan(one.value) else str(one)) for one in figures)
+    return ", ".join(f"{TITLES.get(one.name, one.name)} {value}" for one, value in values)
+
+
+def _weaknesses(score: Score) -> list[str]:
+    """What a reader of the intervals must know, but for what explains the dash of a table: here there is none."""
+    return [note for note in notes(score) if not note.startswith("-:")]
 
 
 def failures(run: Known) -> Answer:
@@ -177,7 +185,7 @@ def limitations(run: Known) -> Answer:
     marks = [f"{capital(mark)}." for mark in run.card.marks]
     if run.evaluated is not None:
         return known(*marks, *run.evaluated.reasons, _one_test(run))
-    return known(*marks, *notes(run.score), *audit_sentences(run), _one_test(run))
+    return known(*marks, *_weaknesses(run.score), *audit_sentences(run), _one_test(run))
 
 
 def _one_test(run: Known) -> str:

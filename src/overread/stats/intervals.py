@@ -190,7 +190,7 @@ class Areas:
     """AUROCs of several models on the same images, and how they vary together."""
 
     value: Floats
-    """(m,), nan where images of either side are missing."""
+    """(m,), nan where images of either side are missing, or a score is nan."""
     covariance: Floats
     """(m, m), nan where either side has fewer than two patients."""
     n_patients: tuple[int, int]
@@ -234,6 +234,8 @@ def delong_areas(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any]
 
 def _placements(is_positive: NDArray[np.bool_], scores: Floats) -> Floats:
     """Share of the other side that each image is on the right side of, (n,), a tie counting half."""
+    if np.isnan(scores).any():  # a network that diverged has no order
+        return np.full(scores.size, np.nan)
     placed = np.empty(scores.size)
     placed[is_positive] = _share_below(scores[is_positive], scores[~is_positive])
     placed[~is_positive] = 1 - _share_below(scores[~is_positive], scores[is_positive])

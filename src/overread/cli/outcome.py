@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overread.evaluate.score import TABLE_HEADINGS, TITLES, Score, as_table, notes
+from overread.evaluate.score import BRIEF, TABLE_HEADINGS, TITLES, Score, as_table, notes
 from overread.model import bundle
 from overread.run.job import RECORD
 
@@ -29,7 +29,7 @@ def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = No
     table = _table(f"Test part: {_counted(outcome.score)}. Best epoch: {outcome.card.best_epoch}.")
     for heading in TABLE_HEADINGS:
         table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
-    for row in as_table(outcome.score):
+    for row in as_table(outcome.score, BRIEF):
         table.add_row(*map(Text, row))
     console.print(table)
     for sentence in notes(outcome.score):

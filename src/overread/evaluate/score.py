@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import CohortError, ModelError
-from overread.evaluate.measure import Sample, proportions, resampled
+from overread.evaluate.measure import RANKED, Sample, proportions, resampled
 from overread.stats.intervals import Measured
 from overread.stats.metrics import Floats
 
@@ -19,10 +19,17 @@ TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "auroc": "AUROC",
+    "average_precision": "average precision",
     "f1": "F1",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
+    "mcc": "Matthews correlation",
+    "kappa": "Cohen's kappa",
+    "brier": "Brier score",
+    "log_loss": "log loss (nats)",
 }
+BRIEF = ("accuracy", "balanced_accuracy", "auroc", "f1", "sensitivity", "specificity")
+"""what a table in the terminal shows"""
 TABLE_HEADINGS = ("figure", "class", "value", "95 % interval", "images", "patients")
 
 
@@ -87,7 +94,8 @@ def score(
 
     truth: (n,) int, index into classes. probabilities: (n, k) float, rows sum to 1; the predicted class is
     the most probable. patients: (n,), None where unknown. positive: the class that a two-class AUROC is of,
-    the second by default. Proportions get Wilson's interval by image, all else a bootstrap by patient.
+    the second by default. Shares get Wilson's interval with the patients' design effect, all else a bootstrap
+    by patient.
 
     Raises CohortError for a part without images, ModelError for probabilities that are none.
     """
@@ -112,18 +120,22 @@ def _place(classes: Sequence[str]) -> Callable[[Measured], tuple[int, int]]:
     return lambda measured: (names.index(measured.name), labels.index(measured.label))
 
 
-def as_table(score: Score) -> list[tuple[str, ...]]:
-    """Rows of words under `TABLE_HEADINGS`; the figures of all classes together have `all` as their class."""
+def as_table(score: Score, names: Collection[str] = tuple(TITLES)) -> list[tuple[str, ...]]:
+    """Rows of words under `TABLE_HEADINGS`; the figures of all classes together have `all` as their class.
+
+    names: the kinds of figures to show.
+    """
     return [
         (
             TITLES[m.name],
-            m.label or ("all" if score.positive is None or m.name != "auroc" else score.positive),
+            m.label or ("all" if score.positive is None or m.name not in RANKED else score.positive),
             "-" if math.isnan(m.value) else f"{m.value:.3f}",
             "-" if math.isnan(m.low) else f"{m.low:.3f} to {m.high:.3f}",
             str(m.n_images),
             "unknown" if m.n_patients is None else str(m.n_patients),
         )
         for m in score.measured
+        if m.name in names
     ]
 
 
@@ -131,11 +143,6 @@ def notes(score: Score) -> list[str]:
     """What a reader of the intervals must know, a sentence for each weakness that these ones have."""
     methods = " ".join(measured.method for measured in score.measured)
     found = []
-    if score.n_patients is not None and "too narrow" in methods:
-        found.append(
-            "Intervals of accuracy, sensitivity and specificity count images; here patients have several, "
-            "so they are too narrow."
-        )
     if "rough" in methods:
         found.append("Intervals of balanced accuracy, AUROC and F1 are rough: a class has few patients.")
     if "no interval" in methods:

@@ -110,7 +110,14 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
     write_record(job, **found)
     network, history = _fit(job, inputs, choice, watch, finish=finish)
     outcome = finish_run(
-        job, inputs=inputs, network=network, weights=choice.weights, history=history, marks=marks, watch=watch
+        job,
+        inputs=inputs,
+        network=network,
+        weights=choice.weights,
+        history=history,
+        audit=audited,
+        marks=marks,
+        watch=watch,
     )
     _clean(job.out)
     return outcome

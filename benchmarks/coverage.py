@@ -56,10 +56,12 @@ class World:
         """Whether each image is of the disease, (n,); scores, (models, n); and patients, (n,)."""
         ill = np.arange(self.patients) < round(self.ill * self.patients)
         of = np.repeat(np.arange(self.patients), rng.integers(self.images[0], self.images[1] + 1, self.patients))
-        noise = 0.8 * rng.normal(size=(models, self.patients))[:, of] + 0.6 * rng.normal(size=(models, of.size))
-        if models > 1:  # two networks see the same images
-            noise = math.sqrt(0.6) * noise[0] + math.sqrt(0.4) * noise
-        return ill[of], self.distance * (ill[of] - 0.5) + noise, of
+        noise = 0.8 * rng.normal(size=(models + 1, self.patients))[:, of] + 0.6 * rng.normal(
+            size=(models + 1, of.size)
+        )
+        # the last is common: models see the same images
+        mixed = math.sqrt(0.6) * noise[-1] + math.sqrt(0.4) * noise[:-1]
+        return ill[of], self.distance * (ill[of] - 0.5) + mixed, of
 
     def probabilities(self, scores: Any) -> Any:
         """A little too sure, as networks are: (n, 2)."""

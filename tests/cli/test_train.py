@@ -52,7 +52,7 @@ def test_weak_intervals_are_told(trained) -> None:
 
 
 def test_it_ends_with_where_to_look_and_what_to_try(trained) -> None:
-    assert f"Model folder: {trained.folder}" in trained.printed
+    assert f"Report: {trained.folder / 'report.html'}" in trained.printed
     assert trained.printed.splitlines()[-1] == f"Next: overread predict {trained.folder} YOUR_IMAGE"
 
 
@@ -78,7 +78,8 @@ def test_the_model_folder_is_whole(trained) -> None:
 def test_every_prediction_is_kept_and_no_patient_is_named(trained) -> None:
     rows = rows_of(trained.folder / "predictions.csv")
     assert list(rows[0]) == [
-        "path", "frame", "patient", "true", "predicted", "probability disc", "probability square", "split", "distance",
+        "path", "frame", "patient", "true", "predicted", "probability disc", "probability square", "split",
+        "distance",
     ]  # fmt: skip
     assert {row["split"] for row in rows} == {"val", "test"}
     for row in rows:

@@ -19,6 +19,7 @@ VERBS = {
     "audit": "look for what would make a model's figures too good",
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
+    "evaluate": "say what a model is worth, here or on images from elsewhere",
     "compare": "train several networks on the same images, side by side",
     "replay": "train again from a run's record, and say whether the result is the same",
     "show": "print a network's layers and their parameters",

@@ -12,6 +12,9 @@ from overread.stats import metrics
 from overread.stats.calibration import Bin, BrierParts, CalibrationError, brier_parts, calibration_error, reliability
 from overread.stats.rescaling import CalibrationLine, calibration_line
 
+MOST_BINS, FEWEST_BINS = 10, 4
+_UNITS_A_BIN = 10
+"""patients (or images, where those are unknown) that a bin should hold"""
 _SURE = 0.05
 """p, from which on a network is called badly calibrated"""
 _WORTH = 0.05
@@ -52,15 +55,17 @@ def calibrated(
     """Measure the calibration of predictions that were made at `temperature`, for each class of `labels`."""
     patients = found.known_patients
     before = metrics.softmax(np.log(np.clip(found.probabilities, 1e-300, None)) * temperature)
+    n_units = len(found) if patients is None else len(set(patients))
+    n_bins = min(MOST_BINS, max(FEWEST_BINS, n_units // _UNITS_A_BIN))
     rows = []
     for code in map(found.classes.index, labels):
         happened, probability = found.truth == code, found.probabilities[:, code]
         rows.append(
             ClassCalibration(
                 label=found.classes[code],
-                bins=reliability(happened, probability, patients),
-                error=calibration_error(happened, probability, patients, rng=rng),
-                brier=brier_parts(happened, probability, patients),
+                bins=reliability(happened, probability, patients, n_bins=n_bins),
+                error=calibration_error(happened, probability, patients, rng=rng, n_bins=n_bins),
+                brier=brier_parts(happened, probability, patients, n_bins=n_bins),
                 line=calibration_line(happened, probability, patients),
             )
         )

@@ -59,7 +59,7 @@ def operate(
     for predictive values; None takes that of the tested patients. A class that one of the parts lacks, or that all
     of its images are of, is left out. Raises SettingsError for another rule.
     """
-    _check_rule(rule)
+    check_rule(rule)
     found = []
     for code in map(tested_on.classes.index, labels):
         sides = [part_.truth == code for part_ in (chosen_on, tested_on)]
@@ -69,7 +69,8 @@ def operate(
     return tuple(found)
 
 
-def _check_rule(rule: str) -> None:
+def check_rule(rule: str) -> None:
+    """Refuse words that name no operating point. Raises SettingsError."""
     if rule != RULE and not _RULES.fullmatch(rule):
         raise SettingsError(
             f"--operating {rule} is not known; it is youden, sensitivity=0.95 or specificity=0.9 (any share up to 1)."

@@ -54,6 +54,23 @@ class Predictions:
         """The images of one part, in their order; there may be none."""
         return self.subset(np.flatnonzero(np.array(self.parts, dtype=object) == name))
 
+    def __add__(self, other: Predictions) -> Predictions:
+        """These images, then the others, of the same classes; what one side does not know is left unknown."""
+        both = [self, other]
+        names = [name for name in FACTS if any(name in one.facts for one in both)]
+        distances = [one.distance for one in both if one.distance is not None]
+        return Predictions(
+            paths=self.paths + other.paths,
+            frames=self.frames + other.frames,
+            patients=self.patients + other.patients,
+            truth=np.concatenate([self.truth, other.truth]),
+            probabilities=np.concatenate([self.probabilities, other.probabilities]),
+            parts=self.parts + other.parts,
+            classes=self.classes,
+            distance=np.concatenate(distances) if len(distances) == len(both) else None,
+            facts={name: tuple(v for one in both for v in one.facts.get(name, ("",) * len(one))) for name in names},
+        )
+
     def subset(self, places: ArrayLike) -> Predictions:
         """Some images, (m,) places."""
         kept = np.asarray(places, np.int64)

@@ -17,7 +17,7 @@ from overread.evaluate.operating import RULE, Operating, operate
 from overread.evaluate.predictions import Predictions
 from overread.evaluate.score import Score, score
 from overread.evaluate.subgroups import Group, subgroups
-from overread.evaluate.verdict import Verdict, judge
+from overread.evaluate.verdict import Reason, Verdict, judge
 from overread.model.caution import Caution
 from overread.stats.intervals import Measured
 from overread.stats.patients import patient_codes
@@ -71,13 +71,16 @@ def second_read(
     operating: str = RULE,
     prevalence: float | None = None,
     internal: Score | None = None,
+    carried: Sequence[str] = (),
+    reasons: Sequence[Reason] = (),
     seed: int,
 ) -> SecondRead:
     """Measure everything on the images of `part`, with what was chosen on the validation and calibration parts.
 
     found: the predictions of all these parts. positive: of two classes the one that counts as disease, the second
-    by default. operating, prevalence: as for `operate`. internal: figures to set beside these. Raises CohortError
-    where the part has no image.
+    by default. operating, prevalence: as for `operate`. internal: figures to set beside these. marks: what weighs
+    against these figures; carried: what every output of the model must say, and its own cohort alone is concerned by;
+    reasons: more to weigh. Raises CohortError where the part has no image.
     """
     tested, rng = found.part(part), np.random.default_rng(seed)
     scored = measure(tested, part=part, positive=positive, seed=seed)
@@ -98,9 +101,11 @@ def second_read(
         calibration=calibration,
         certainty=sure,
         groups=groups,
-        verdict=judge(scored, audit=audit, marks=marks, calibration=calibration, certainty=sure, groups=groups),
+        verdict=judge(
+            scored, audit=audit, marks=marks, calibration=calibration, certainty=sure, groups=groups, more=reasons
+        ),
         caution=caution,
-        marks=tuple(marks),
+        marks=tuple(dict.fromkeys([*carried, *marks])),
         internal=internal,
     )
 

@@ -27,6 +27,8 @@ WORDS: dict[Grade, str] = {
 DECIDING = 3
 _WIDE = 0.2
 _CHANCE = 0.5
+_SILENT = 0.5
+"""share of the images without an answer, from which on it is worth a word"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ def judge(
     calibration: Calibration,
     certainty: Certainty,
     groups: Sequence[Group],
+    more: Sequence[Reason] = (),
 ) -> Verdict:
     """Weigh all that is known of a model.
 
@@ -74,6 +77,7 @@ def judge(
     after these, and decides only where nothing speaks against it.
     """
     reasons = [
+        *more,
         *_of_audit(audit),
         *_of_marks(marks),
         *_of_probes(audit, score),
@@ -200,6 +204,13 @@ def _of_certainty(certainty: Certainty) -> Iterable[Reason]:
     if certainty.given is None:
         yield Reason(grade="with care", text=f"It cannot say how sure it is: {certainty.why}.", source="certainty")
         return
+    if certainty.abstained.value > _SILENT:
+        yield Reason(
+            grade="with care",
+            text=f"It answers only {1 - certainty.abstained.value:.0%} of the images with one class; for the others "
+            "it cannot tell the classes apart, or has seen nothing like them.",
+            source="certainty",
+        )
     for one in (certainty.given.coverage, *certainty.given.coverage_by_class):
         if one.high < 0.9:
             of = f" of {one.label}" if one.label else ""

@@ -17,7 +17,7 @@ from overread.data.alike import Fingerprints, alike_groups
 from overread.data.cache import build_cache
 from overread.data.cohort import Cohort, Problem, patient_hash, read_cohort
 from overread.data.image import resolve_window
-from overread.data.rows import count_problems, show_problems
+from overread.data.rows import HARMLESS, count_problems, show_problems
 from overread.data.split import Split, check_patients, split_cohort
 from overread.disk import write_atomically
 from overread.errors import BadInputsError, SplitError
@@ -26,10 +26,8 @@ from overread.settings import ImageSettings
 from overread.training.batches import Part
 from overread.training.watch import Watcher
 
-PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "calibrate", "test")
 SKIPPED = "skipped.csv"
-HARMLESS = {"unlisted"}
-"""problems that are worth a line in the list, and that stop nothing"""
 SHOWN = 12
 UNITS = {
     "patient": "no patient is in two parts",
@@ -119,6 +117,8 @@ def describe(inputs: Inputs) -> str:
     words = []
     for part in PARTS:
         rows = inputs.split.indices(part)
+        if part == "calibrate" and not len(rows):
+            continue
         known = {patients[row] for row in rows} - {None}
         words.append(f"{part} {len(rows)}" + (f" of {len(known)} patients" if known else ""))
     classes = ", ".join(f"{name} {count}" for name, count in class_counts(inputs.cohort).items())

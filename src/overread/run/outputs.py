@@ -17,13 +17,17 @@ from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import write_predictions
 from overread.evaluate.score import Score
 from overread.evaluate.second_read import second_read
+from overread.evaluate.verdict import Verdict
 from overread.model import bundle
 from overread.model.bundle import Card
 from overread.model.export import export_onnx
 from overread.model.weights import Weights
+from overread.report.html import FILE as REPORT
+from overread.report.html import write_report
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
 from overread.run.pictures import draw_pictures
+from overread.run.report import training_page
 from overread.run.saying import say_all
 from overread.training.history import History
 from overread.training.watch import Watcher
@@ -40,6 +44,8 @@ class Outcome:
     card: Card
     history: History
     score: Score
+    verdict: Verdict | None = None
+    """whether to believe it; None where the run was read back from its folder"""
 
     def figures(self) -> dict[str, float]:
         """Every test figure by a name that is unique: `auroc`, `sensitivity tumor`, ..."""
@@ -84,6 +90,8 @@ def finish_run(
         history=history,
         marks=marks,
     )
+    page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
+    write_report(job.out / REPORT, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(
@@ -99,7 +107,7 @@ def finish_run(
         versions=versions(),
     )
     card = bundle.seal(job.out, card)
-    return Outcome(folder=job.out, card=card, history=history, score=read.score)
+    return Outcome(folder=job.out, card=card, history=history, score=read.score, verdict=read.verdict)
 
 
 def read_outcome(folder: Path) -> Outcome:

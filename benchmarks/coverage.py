@@ -14,11 +14,9 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from overread.evaluate import measure
 from overread.evaluate.score import score
@@ -30,47 +28,12 @@ from overread.stats.intervals import Measured, delong, patient_bootstrap, wilson
 from overread.stats.likelihood import likelihood_ratios, predictive_values
 from overread.stats.paired import delong_test, mcnemar, mcnemar_clustered, swap_test
 from overread.stats.triage import Cut, bound_predictions, bound_rates
+from worlds import Classes, World
 
 N_RESAMPLES = 400
+PROMISES = {"plain": "image", "by class": "image", "by patient": "patient"}
 Table = dict[str, tuple[float, bool]]
 """a line of figures, each with whether it is as it should be"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """Patients of two classes; a score of their images is normal in each, with standard deviation 1."""
-
-    patients: int
-    images: tuple[int, int] = (1, 1)
-    """fewest and most images of a patient, all numbers as likely"""
-    distance: float = 1.5
-    ill: float = 0.5
-    """share of the patients"""
-
-    def __str__(self) -> str:
-        low, high = self.images
-        each = str(low) if low == high else f"{low}-{high}"
-        return f"{self.patients} patients, {each} images, AUROC {_area(self.distance):.3f}, {self.ill:.0%} ill"
-
-    def draw(self, rng: np.random.Generator, *, models: int = 1) -> tuple[Any, Any, Any]:
-        """Whether each image is of the disease, (n,); scores, (models, n); and patients, (n,)."""
-        ill = np.arange(self.patients) < round(self.ill * self.patients)
-        of = np.repeat(np.arange(self.patients), rng.integers(self.images[0], self.images[1] + 1, self.patients))
-        noise = 0.8 * rng.normal(size=(models + 1, self.patients))[:, of] + 0.6 * rng.normal(
-            size=(models + 1, of.size)
-        )
-        # the last is common: models see the same images
-        mixed = math.sqrt(0.6) * noise[-1] + math.sqrt(0.4) * noise[:-1]
-        return ill[of], self.distance * (ill[of] - 0.5) + mixed, of
-
-    def probabilities(self, scores: Any) -> Any:
-        """A little too sure, as networks are: (n, 2)."""
-        p = expit(1.3 * self.distance * scores)
-        return np.stack([1 - p, p], axis=-1)
-
-
-def _area(distance: float) -> float:
-    return float(0.5 * math.erfc(-distance / 2))
 
 
 def figures(world: World, rng: np.random.Generator) -> dict[str, Measured]:
@@ -101,8 +64,8 @@ def _others(ill: Any, scores: Any, of: Any, called: Any, rng: np.random.Generato
         area, variance = delong(ill, scores, patients)
         ends[name] = area - 1.96 * math.sqrt(variance), area + 1.96 * math.sqrt(variance)
     return {
-        name: Measured(name=name, value=0, low=a, high=b, n_images=0, n_patients=0, method="")
-        for name, (a, b) in ends.items()
+        name: Measured(name=name, value=0, low=low, high=high, n_images=0, n_patients=0, method="")
+        for name, (low, high) in ends.items()
     }
 
 
@@ -128,7 +91,7 @@ def _truth(world: World, rng: np.random.Generator) -> dict[str, float]:
     p, t = world.probabilities(scores), ill.astype(int)
     table = metrics.confusion(t, p.argmax(1), 2)
     found, right = metrics.sensitivity(table)[1], metrics.specificity(table)[1]
-    hits, alarms = world.ill * found, (1 - world.ill) * (1 - right)
+    predictive = metrics.precision(table)
     return {
         "accuracy": metrics.accuracy(table),
         "balanced_accuracy": metrics.balanced_accuracy(table),
@@ -143,48 +106,24 @@ def _truth(world: World, rng: np.random.Generator) -> dict[str, float]:
         "log_loss": metrics.log_loss(t, p),
         "positive likelihood ratio": found / (1 - right),
         "negative likelihood ratio": (1 - found) / right,
-        "positive predictive value": hits / (hits + alarms),
-        "negative predictive value": (1 - world.ill) * right / ((1 - world.ill) * right + world.ill * (1 - found)),
+        "positive predictive value": predictive[1],
+        "negative predictive value": predictive[0],
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sets:
-    """A network of k classes, the last of which it tells badly, and calibration patients."""
-
-    patients: int
-    images: tuple[int, int] = (1, 1)
-    classes: int = 3
-
-    def __str__(self) -> str:
-        low, high = self.images
-        each = str(low) if low == high else f"{low}-{high}"
-        return f"{self.classes} classes, {self.patients} calibration patients, {each} images"
-
-    def draw(self, rng: np.random.Generator, patients: int, images: tuple[int, int]) -> tuple[Any, Any, Any]:
-        """Class of each image, (n,); probabilities, (n, classes); and patients, (n,)."""
-        of = np.repeat(np.arange(patients), rng.integers(images[0], images[1] + 1, patients))
-        truth = rng.integers(0, self.classes, patients)[of]
-        signal = np.where(truth == self.classes - 1, 1.0, 2.0)[:, None] * np.eye(self.classes)[truth]
-        noise = 0.8 * rng.normal(size=(patients, self.classes))[of] + 0.6 * rng.normal(size=(of.size, self.classes))
-        return truth, softmax(1.5 * (signal + noise), axis=1), of
-
-
-def sets(case: Sets, repeats: int, seed: int) -> Table:
+def sets(case: Classes, repeats: int, seed: int) -> Table:
     """Coverage of sets that promise 90 %, of all images, by class, or of all images of a patient."""
     rng = np.random.default_rng(seed)
     kinds = [("lac", False), ("aps", False), ("raps", False), ("aps", True), ("raps", True)]
     table: Table = {}
     for kind, randomised in kinds:
         how, name = Strangeness(kind=kind, randomised=randomised), kind + (" randomised" if randomised else "")
-        for promise in ("plain", "by class", "by patient"):
+        for promise in PROMISES:
             held, by_class, size = [], [], []
             for _ in range(repeats):
                 truth, p, of = case.draw(rng, case.patients, case.images)
-                rule = calibrate_sets(
-                    truth, p, strangeness=how, by_class=promise == "by class", patients=of, rng=rng,
-                    promise="patient" if promise == "by patient" else "image",
-                )  # fmt: skip
+                asked = {"strangeness": how, "by_class": promise == "by class", "promise": PROMISES[promise]}
+                rule = calibrate_sets(truth, p, patients=of, rng=rng, **asked)
                 if isinstance(rule, Refused):
                     continue
                 truth, p, of = case.draw(rng, 200, case.images)
@@ -283,7 +222,12 @@ CASES: dict[str, tuple[Callable[..., Table], Sequence[Any]]] = {
     ),
     "sets": (
         sets,
-        [Sets(patients=n, images=each, classes=k) for k in (2, 3) for n in (30, 60, 200) for each in ((1, 1), FEW)],
+        [
+            Classes(patients=n, images=each, classes=k)
+            for k in (2, 3)
+            for n in (30, 60, 200)
+            for each in ((1, 1), FEW)
+        ],
     ),
     "tests": (tests, [World(patients=n, images=each) for n in (28, 100, 500) for each in ((1, 1), FEW)]),
     "triage": (

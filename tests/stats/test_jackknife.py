@@ -92,6 +92,13 @@ def test_what_does_not_vary_has_no_interval_this_way() -> None:
     assert np.isnan(same.logit_interval()).all()
 
 
+def test_rounding_is_not_taken_for_spread() -> None:
+    x = np.full(21, 0.1)  # ten times a tenth is not quite 1
+    found = patient_jackknife(mean_of(x), np.arange(21), np.zeros(21, int))
+    assert found.variance == 0
+    assert np.isnan(found.logit_interval()).all()
+
+
 def test_one_patient_in_a_stratum_shows_no_spread() -> None:
     x = np.array([1.0, 2.0, 4.0, 9.0])
     found = patient_jackknife(mean_of(x), np.arange(4), np.array([0, 0, 0, 1]))

@@ -34,7 +34,8 @@ class Strangeness:
     kind: Kind = "lac"
     """`lac`: 1 - its probability (Sadinle, Lei & Wasserman 2019), the smallest sets. `aps`: the probability of the
     classes before it and its own (Romano, Sesia & Candes 2020), larger sets where an image is hard. `raps`: that
-    with a price on many classes (Angelopoulos et al. 2021)."""
+    with a price on many classes (Angelopoulos et al. 2021). Not randomised, the least probable class always counts 1
+    or more, so that of two classes `aps` and `raps` mostly take both."""
     randomised: bool = False
     """Count a random part of the class's own probability (not `lac`): exact and smaller sets, which may differ
     between two readings of the same image, and may be empty."""

@@ -12,6 +12,8 @@ from scipy.special import expit, logit, stdtrit
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 _CHUNK_CELLS = 2_000_000
+_ROUNDING = 1e-12
+"""What moves a figure by less does not move it."""
 _MAX_GROUPS = 1000
 """With more patients than this some are left out together, as many at a time as it takes: time stays bounded."""
 
@@ -102,7 +104,9 @@ def patient_jackknife(statistic: Callable[[Floats], Floats], units: ArrayLike, s
         members = group_strata == stratum
         known = np.nan_to_num(without[members], nan=0.0)
         influence[members] = known.sum(axis=0) / np.maximum(1, (~np.isnan(without[members])).sum(axis=0))
-    return Jackknife(value=value, influence=influence - without, strata=group_strata)
+    influence -= without
+    influence[np.abs(influence) < _ROUNDING] = 0.0
+    return Jackknife(value=value, influence=influence, strata=group_strata)
 
 
 def _groups(strata: Places) -> tuple[Places, Places]:

@@ -94,8 +94,8 @@ def score(
 
     truth: (n,) int, index into classes. probabilities: (n, k) float, rows sum to 1; the predicted class is
     the most probable. patients: (n,), None where unknown. positive: the class that a two-class AUROC is of,
-    the second by default. Shares get Wilson's interval with the patients' design effect, all else a bootstrap
-    by patient.
+    the second by default. Shares get Wilson's interval with the patients' design effect, AUROC and average
+    precision Student's on the log odds by patient, all else a bootstrap by patient.
 
     Raises CohortError for a part without images, ModelError for probabilities that are none.
     """

@@ -51,4 +51,5 @@ def run(args: argparse.Namespace) -> int:
         with told_to_repeat(job.out):
             outcomes = many.run_all(jobs, out=job.out, watch=watch)
         print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=False)
+        watch.console.print(many.compare_all(outcomes, out=job.out), style="bold", markup=False)
     return 0

@@ -34,6 +34,8 @@ class Page:
 
     name: str
     subtitle: str
+    dataset: str
+    """the name of the source of the images, without its folder"""
     written: str
     version: str
     read: SecondRead

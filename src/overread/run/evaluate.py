@@ -259,6 +259,7 @@ def _page(
     page = Page(
         name=asked.out.name,
         subtitle=f"The model {asked.model.name} on {asked.source.name if asked.source else 'its own test part'}",
+        dataset=asked.source.name if asked.source else asked.model.name,
         written=today(),
         version=__version__,
         read=read,

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from overread.errors import RunError
+from overread.evaluate.predictions import FILE as PREDICTIONS
+from overread.evaluate.predictions import read_predictions
+from overread.evaluate.rank import pairs, ranking_in_words
 from overread.model import bundle
 from overread.model.internet import Internet
 from overread.model.weights import choose_backbone
@@ -18,6 +21,7 @@ from overread.run.train import resume, train
 from overread.training.watch import Silent, Watcher
 
 TABLE = "runs.csv"
+COMPARISON = "comparison.json"
 
 
 def by_seed(job: Job, n_seeds: int) -> dict[str, Job]:
@@ -69,13 +73,31 @@ def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]
     return columns, rows
 
 
+def compare_all(outcomes: dict[str, Outcome], *, out: Path) -> str:
+    """Test every two networks on their common test part, write `comparison.json`, and say what may be said of them.
+
+    Accuracy for any number of classes, and the AUROC for two.
+    """
+    runs = {name: read_predictions(outcome.folder / PREDICTIONS).part("test") for name, outcome in outcomes.items()}
+    positive = next(iter(outcomes.values())).score.positive
+    found = {"accuracy": pairs(runs, figure="accuracy", positive=None, seed=0)}
+    if positive is not None:
+        found["auroc"] = pairs(runs, figure="auroc", positive=positive, seed=0)
+    bundle.write_json(out / COMPARISON, {name: [pair.to_json() for pair in some] for name, some in found.items()})
+    return " ".join(ranking_in_words(some) for some in found.values())
+
+
 def _check_ours(out: Path, jobs: dict[str, Job]) -> None:
     """Refuse a folder that holds anything but runs: its cache is removed at the end."""
     if not out.exists():
         return
     if not out.is_dir():
         raise RunError(f"{out} is a file, and --out must name a folder. Choose another --out.")
-    others = [p for p in sorted(out.iterdir()) if p.name not in {*jobs, TABLE, CACHE} and not (p / RECORD).exists()]
+    others = [
+        p
+        for p in sorted(out.iterdir())
+        if p.name not in {*jobs, TABLE, COMPARISON, CACHE} and not (p / RECORD).exists()
+    ]
     if others:
         raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
 

@@ -24,6 +24,8 @@ from overread.model.export import export_onnx
 from overread.model.weights import Weights
 from overread.report.html import FILE as REPORT
 from overread.report.html import write_report
+from overread.report.model_card import FILE as MODEL_CARD
+from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
 from overread.run.pictures import draw_pictures
@@ -92,6 +94,7 @@ def finish_run(
     )
     page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
     write_report(job.out / REPORT, page)
+    write_model_card(job.out / MODEL_CARD, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(

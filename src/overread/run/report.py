@@ -48,6 +48,7 @@ def training_page(
     return Page(
         name=job.out.name,
         subtitle=f"{weights.backbone} on {job.source.name}: {', '.join(inputs.cohort.classes)}",
+        dataset=job.source.name,
         written=today(),
         version=__version__,
         read=read,

@@ -65,7 +65,9 @@ def test_the_p_value_pays_for_the_number_of_pairs():
     truth = [0, 1] * 20
     runs = {str(k): said(truth, right(truth, set(range(6 * k)))) for k in range(4)}
     alone = pairs({k: runs[k] for k in ("0", "1")}, figure="accuracy", positive=None, seed=0)[0]
-    among = next(p for p in pairs(runs, figure="accuracy", positive=None, seed=0) if (p.first, p.second) == ("0", "1"))
+    among = next(
+        p for p in pairs(runs, figure="accuracy", positive=None, seed=0) if (p.first, p.second) == ("0", "1")
+    )
     assert among.found.p == alone.found.p
     assert among.p_corrected > alone.p_corrected
 

@@ -100,6 +100,7 @@ def _split(cohort: Cohort, cache: Cache, job: Job) -> Split | None:
             cohort,
             by=job.train.split,
             fractions=(1 - val - test, val, test),
+            calibrate=job.train.calibrate_fraction,
             seed=job.train.seed,
             groups=alike_groups(cache.fingerprints[cache.good]),
         )

@@ -106,6 +106,7 @@ def _divide(cohort: Cohort, fingerprints: Fingerprints, job: Job) -> Split:
         cohort,
         by=job.train.split,
         fractions=(1 - val - test, val, test),
+        calibrate=job.train.calibrate_fraction,
         seed=job.train.seed,
         groups=alike_groups(fingerprints),
     )

@@ -51,6 +51,8 @@ class Check(ABC):
     severity: ClassVar[str]
     reference: ClassVar[str]
     """where the reader can learn why it matters: a paper or a clause of a standard"""
+    of_split: ClassVar[bool] = False
+    """whether the answer depends on how the images are divided, so that another division is asked about anew"""
 
     @abstractmethod
     def look(self, subject: Subject) -> Finding | None:

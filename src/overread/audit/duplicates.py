@@ -27,6 +27,7 @@ class SameImageInTwoParts(Check):
     code = "D01"
     title = "The same image is in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Barz & Denzler 2020, J Imaging 6:41, doi:10.3390/jimaging6060041"
 
     def look(self, subject: Subject) -> Finding | None:

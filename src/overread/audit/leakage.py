@@ -25,6 +25,7 @@ class PatientInTwoParts(Check):
     code = "L01"
     title = "A patient is in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Yagis et al. 2021, Sci Rep 11:22544, doi:10.1038/s41598-021-01681-w"
 
     def look(self, subject: Subject) -> Finding | None:
@@ -52,6 +53,7 @@ class SeriesInTwoParts(Check):
     code = "L02"
     title = "Slices of one series are in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Yagis et al. 2021, Sci Rep 11:22544, doi:10.1038/s41598-021-01681-w"
 
     def look(self, subject: Subject) -> Finding | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from overread.audit.audit import FILE as AUDIT
+from overread.disk import remove_leftovers
 from overread.errors import RunError
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import read_predictions
@@ -45,17 +47,28 @@ def check_weights(jobs: dict[str, Job]) -> None:
         choose_backbone(job.train.backbone, job.train.weights, internet=internet)
 
 
-def run_all(jobs: dict[str, Job], *, out: Path, watch: Watcher | None = None) -> dict[str, Outcome]:
+def run_all(
+    jobs: dict[str, Job],
+    *,
+    out: Path,
+    watch: Watcher | None = None,
+    beside: Collection[str] = (),
+) -> dict[str, Outcome]:
     """Run every job in a folder of its own below `out`, and write `runs.csv`: a row a run, a column a figure.
 
-    The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left.
+    The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left. All
+    train on the same images: what the first one's audit says of them holds for the others, whatever their division.
+    `beside`: what the caller writes into `out` itself.
     """
     watch = watch or Silent()
-    _check_ours(out, jobs)
+    _check_ours(out, {*jobs, *beside})
+    remove_leftovers(out)
     outcomes: dict[str, Outcome] = {}
     for number, (name, job) in enumerate(jobs.items(), start=1):
         watch.say(f"Run {number} of {len(jobs)}: {name}")
-        outcomes[name] = _run_one(dataclasses.replace(job, out=out / name, cache=out / CACHE), watch)
+        audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else None
+        job = dataclasses.replace(job, out=out / name, cache=out / CACHE, audited=audited)
+        outcomes[name] = _run_one(job, watch)
     shutil.rmtree(out / CACHE, ignore_errors=True)
     columns, rows = as_table(outcomes)
     write_csv(out / TABLE, columns, rows)
@@ -87,7 +100,7 @@ def compare_all(outcomes: dict[str, Outcome], *, out: Path) -> str:
     return " ".join(ranking_in_words(some) for some in found.values())
 
 
-def _check_ours(out: Path, jobs: dict[str, Job]) -> None:
+def _check_ours(out: Path, ours: Collection[str]) -> None:
     """Refuse a folder that holds anything but runs: its cache is removed at the end."""
     if not out.exists():
         return
@@ -96,7 +109,9 @@ def _check_ours(out: Path, jobs: dict[str, Job]) -> None:
     others = [
         p
         for p in sorted(out.iterdir())
-        if p.name not in {*jobs, TABLE, COMPARISON, CACHE} and not (p / RECORD).exists()
+        if p.name not in {*ours, TABLE, COMPARISON, CACHE}
+        and not p.name.startswith(".part-")
+        and not (p / RECORD).exists()
     ]
     if others:
         raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
@@ -106,7 +121,7 @@ def _run_one(job: Job, watch: Watcher) -> Outcome:
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)
-    for field in ("train", "image", "cohort", "skip_bad", "audit", "ignore"):
+    for field in ("train", "image", "cohort", "control", "skip_bad", "audit", "ignore"):
         if getattr(earlier, field) != getattr(job, field):
             raise RunError(f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out.")
     if (job.out / bundle.CARD).exists():

@@ -227,17 +227,17 @@ def _check(args: argparse.Namespace) -> None:
     check_workers(args)
     if args.seeds < 1:
         raise SettingsError(f"--seeds {args.seeds} is out of range; it is 1 or more.")
-    _check_folds(args)
+    check_folds(args, seeds=args.seeds, sites=args.leave_one_site_out)
 
 
-def _check_folds(args: argparse.Namespace) -> None:
+def check_folds(args: argparse.Namespace, *, seeds: int = 1, sites: bool = False) -> None:
     """Refuse flags that go against cross-validation, and its own without it."""
-    asked = ["--folds"] * (args.folds is not None) + ["--leave-one-site-out"] * args.leave_one_site_out
+    asked = ["--folds"] * (args.folds is not None) + ["--leave-one-site-out"] * sites
     if len(asked) > 1:
         raise SettingsError("--folds and --leave-one-site-out are two ways to hold patients back. Give one of them.")
     if args.repeats is not None and not asked:
         raise SettingsError("--repeats goes with --folds or --leave-one-site-out; for plain repeats give --seeds.")
-    if asked and args.seeds > 1:
+    if asked and seeds > 1:
         raise SettingsError(f"{asked[0]} is repeated by --repeats {args.seeds}, not by --seeds.")
     if asked and args.split is not None:
         raise SettingsError(f"{asked[0]} makes its own split, so --split {args.split} cannot be given. Leave it out.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from overread.evaluate.measure import RANKED, Sample, proportions, resampled
 from overread.stats.intervals import Measured
 from overread.stats.metrics import Floats
 
+FILE = "metrics.json"
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -112,6 +115,16 @@ def score(
         part=part,
         positive=classes[of_positive] if len(classes) == 2 else None,
     )
+
+
+def read_score(folder: Path) -> Score:
+    """Read the `metrics.json` of a run or an evaluation. Raises ModelError where it is missing or damaged."""
+    if not (folder / FILE).exists():
+        raise ModelError(f"{folder} holds no {FILE}. Give the folder of a finished run or evaluation.")
+    try:
+        return Score.from_json(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ModelError(f"{folder / FILE} cannot be read: {fault}. Train again.") from fault
 
 
 def _place(classes: Sequence[str]) -> Callable[[Measured], tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -28,7 +27,8 @@ from overread.evaluate import second_read as reading
 from overread.evaluate.operating import RULE, check_rule
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import Predictions, gather_predictions, read_predictions, write_predictions
-from overread.evaluate.score import Score
+from overread.evaluate.score import FILE as METRICS
+from overread.evaluate.score import read_score
 from overread.evaluate.second_read import SecondRead, second_read
 from overread.evaluate.verdict import Reason
 from overread.model import bundle
@@ -37,11 +37,10 @@ from overread.report.html import FILE as REPORT
 from overread.report.html import write_pdf, write_report
 from overread.report.page import Page, count_cells, list_limits, today
 from overread.report.pictured import FindPixels, in_grey, mistakes
-from overread.run.job import Job, claimed, read_record, versions
+from overread.run.job import SPLIT, Job, claimed, read_record, versions
 from overread.training.watch import Silent, Watcher
 
 EXTERNAL = "external"
-METRICS = "metrics.json"
 PDF = "report.pdf"
 SHOWN = 12
 
@@ -138,7 +137,7 @@ def _read_elsewhere(
         positive=job.train.positive,
         operating=asked.operating,
         prevalence=asked.prevalence,
-        internal=_internal(asked.model),
+        internal=read_score(asked.model),
         seed=job.train.seed,
     )
     source = asked.source.name if asked.source else ""
@@ -209,7 +208,7 @@ def _predict(predictor: Predictor, elsewhere: _Elsewhere, watch: Watcher) -> Pre
 
 def _known_already(model: Path, predictor: Predictor, found: Predictions) -> tuple[Reason, ...]:
     """A reason not to believe where patients of these images are in the model's own cohort."""
-    content = bundle.read_verified(model, "split.csv", predictor.card.files).decode("utf-8")
+    content = bundle.read_verified(model, SPLIT, predictor.card.files).decode("utf-8")
     known = {row["patient"] for row in csv.DictReader(content.splitlines()) if row["patient"]}
     shared = known & {patient for patient in found.patients if patient}
     if not shared:
@@ -219,13 +218,6 @@ def _known_already(model: Path, predictor: Predictor, found: Predictions) -> tup
         "the figures are too good."
     )
     return (Reason(grade="do not", text=text, source="data"),)
-
-
-def _internal(model: Path) -> Score:
-    try:
-        return Score.from_json(json.loads((model / METRICS).read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as fault:
-        raise ModelError(f"{model / METRICS} cannot be read: {fault}. Train again.") from fault
 
 
 def _audit_of(model: Path) -> Audit | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overread.evaluate.predictions import FILE as PREDICTIONS
+from overread.evaluate.score import FILE as METRICS
 from overread.model.bundle import write_json
 from overread.run.inputs import write_csv
-from overread.run.outputs import METRICS
 
 if TYPE_CHECKING:
     from overread.run.folds import CrossValidation

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import re
-from collections.abc import Sequence
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from overread.audit.audit import FILE as AUDIT
 from overread.data.cohort import Cohort, read_cohort
 from overread.data.divide import groups_by_class
 from overread.data.groups import cohort_groups
@@ -20,11 +25,14 @@ from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import Predictions, read_predictions
 from overread.evaluate.score import Score, score
 from overread.run import fold_files, many
-from overread.run.job import Job
+from overread.run.compare import FILE as COMPARISON
+from overread.run.compare import tell_of_folds
+from overread.run.job import CACHE, SPLIT, Job
 from overread.run.outputs import Outcome
 from overread.stats.intervals import Measured
 from overread.training.watch import Watcher
 
+COMPARED = ("accuracy", "auroc")
 SPREAD_OF = ("accuracy", "balanced_accuracy", "auroc", "f1")
 MOST_REPEATS = 100
 
@@ -42,6 +50,8 @@ class Fold:
     outcome: Outcome
     predictions: Predictions
     """of its test part"""
+    n_train: int
+    """patients that its network has learnt from; images, where patients are not known"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +109,40 @@ def leave_sites_out(job: Job, *, n_repeats: int = 1, watch: Watcher | None = Non
     return _run(job, {site: f"site:{site}" for site in sites}, "site", n_repeats, watch)
 
 
+def cross_validate_each(
+    jobs: Mapping[str, Job], *, out: Path, n_folds: int, n_repeats: int = 1, watch: Watcher | None = None
+) -> dict[str, CrossValidation]:
+    """Cross-validate several networks on the same folds, each in a folder of its own below `out`."""
+    many.check_ours(out, {*jobs, COMPARISON})
+    found: dict[str, CrossValidation] = {}
+    for name, job in jobs.items():
+        first = next(iter(found.values())).folds[0].outcome.folder / AUDIT if found and job.audit else None
+        job = dataclasses.replace(job, out=out / name, cache=out / CACHE, audited=first)
+        found[name] = cross_validate(job, n_folds=n_folds, n_repeats=n_repeats, watch=watch)
+    shutil.rmtree(out / CACHE, ignore_errors=True)
+    return found
+
+
+def compare_folds(found: Mapping[str, CrossValidation], *, out: Path, margin: float | None = None) -> str:
+    """Test every two networks by their figures fold by fold, write `comparison.json`, and say what may be said."""
+    first = next(iter(found.values()))
+    scores = [fold.outcome.score for fold in first.folds]
+    figures = {
+        name: {
+            network: [fold.outcome.score.figure(name).value for fold in one.folds] for network, one in found.items()
+        }
+        for name in COMPARED
+    }
+    return tell_of_folds(
+        figures,
+        n_train=round(statistics.fmean(fold.n_train for fold in first.folds)),
+        n_test=round(statistics.fmean(score.n_patients or score.n_images for score in scores)),
+        n_patients=first.repeats[0].n_patients,
+        out=out,
+        margin=margin,
+    )
+
+
 def plan(job: Job, rules: dict[str, str], *, kind: str, n_repeats: int) -> dict[str, tuple[str, int, Job]]:
     """What is held out, the repeat and the job, by the name of its folder. `rules`: each with its --split."""
     planned = {}
@@ -121,16 +165,7 @@ def _run(job: Job, rules: dict[str, str], kind: str, n_repeats: int, watch: Watc
     planned = plan(job, rules, kind=kind, n_repeats=n_repeats)
     jobs = {name: one for name, (_, _, one) in planned.items()}
     outcomes = many.run_all(jobs, out=job.out, watch=watch, beside=fold_files.NAMES)
-    folds = tuple(
-        Fold(
-            name=name,
-            held_out=held_out,
-            repeat=repeat,
-            outcome=outcomes[name],
-            predictions=read_predictions(outcomes[name].folder / PREDICTIONS).part("test"),
-        )
-        for name, (held_out, repeat, _) in planned.items()
-    )
+    folds = tuple(_read_fold(name, outcomes[name], *planned[name][:2]) for name in planned)
     found = CrossValidation(
         kind=kind,
         folds=folds,
@@ -142,6 +177,23 @@ def _run(job: Job, rules: dict[str, str], kind: str, n_repeats: int, watch: Watc
     )
     fold_files.write(found, job.out)
     return found
+
+
+def _read_fold(name: str, outcome: Outcome, held_out: str, repeat: int) -> Fold:
+    return Fold(
+        name=name,
+        held_out=held_out,
+        repeat=repeat,
+        outcome=outcome,
+        predictions=read_predictions(outcome.folder / PREDICTIONS).part("test"),
+        n_train=_n_learnt_from(outcome.folder),
+    )
+
+
+def _n_learnt_from(folder: Path) -> int:
+    with (folder / SPLIT).open(encoding="utf-8", newline="") as stream:
+        patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    return len(set(patients)) if all(patients) else len(patients)
 
 
 def _pool(parts: Sequence[Predictions], job: Job) -> Score:

@@ -24,7 +24,7 @@ from overread.data.rows import HARMLESS, count_problems, show_problems
 from overread.data.split import Split, check_patients, split_cohort
 from overread.disk import write_atomically
 from overread.errors import BadInputsError, SplitError
-from overread.run.job import CACHE, PROBLEMS, Job
+from overread.run.job import CACHE, PROBLEMS, SPLIT, Job
 from overread.settings import ImageSettings
 from overread.training.batches import Part
 from overread.training.watch import Watcher
@@ -93,7 +93,7 @@ def gather(job: Job, watch: Watcher) -> Inputs:
     with _telling_of(problems, job):
         split = _divide(cohort, alike, job)
     _write_skipped(problems, job, watch)
-    write_split(job.out / "split.csv", cohort, split)
+    write_split(job.out / SPLIT, cohort, split)
     return Inputs(
         cohort=cohort,
         pixels=cache.pixels,

@@ -22,6 +22,7 @@ from overread.settings import ImageSettings, TrainSettings, from_dict
 
 RECORD = "training.json"
 LOCK = ".lock"
+SPLIT = "split.csv"
 PROBLEMS = "problems.csv"
 CACHE = ".cache"
 SCHEMA = 3

@@ -10,12 +10,10 @@ from pathlib import Path
 from overread.audit.audit import FILE as AUDIT
 from overread.disk import remove_leftovers
 from overread.errors import RunError
-from overread.evaluate.predictions import FILE as PREDICTIONS
-from overread.evaluate.predictions import read_predictions
-from overread.evaluate.rank import pairs, ranking_in_words
 from overread.model import bundle
 from overread.model.internet import Internet
 from overread.model.weights import choose_backbone
+from overread.run.compare import FILE as COMPARISON
 from overread.run.inputs import write_csv
 from overread.run.job import CACHE, RECORD, Job, read_record
 from overread.run.outputs import Outcome, read_outcome
@@ -23,7 +21,6 @@ from overread.run.train import resume, train
 from overread.training.watch import Silent, Watcher
 
 TABLE = "runs.csv"
-COMPARISON = "comparison.json"
 
 
 def by_seed(job: Job, n_seeds: int) -> dict[str, Job]:
@@ -61,13 +58,13 @@ def run_all(
     `beside`: what the caller writes into `out` itself.
     """
     watch = watch or Silent()
-    _check_ours(out, {*jobs, *beside})
+    check_ours(out, {*jobs, *beside})
     remove_leftovers(out)
     outcomes: dict[str, Outcome] = {}
     for number, (name, job) in enumerate(jobs.items(), start=1):
         watch.say(f"Run {number} of {len(jobs)}: {name}")
-        audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else None
-        job = dataclasses.replace(job, out=out / name, cache=out / CACHE, audited=audited)
+        audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else job.audited
+        job = dataclasses.replace(job, out=out / name, cache=job.cache or out / CACHE, audited=audited)
         outcomes[name] = _run_one(job, watch)
     shutil.rmtree(out / CACHE, ignore_errors=True)
     columns, rows = as_table(outcomes)
@@ -86,21 +83,7 @@ def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]
     return columns, rows
 
 
-def compare_all(outcomes: dict[str, Outcome], *, out: Path) -> str:
-    """Test every two networks on their common test part, write `comparison.json`, and say what may be said of them.
-
-    Accuracy for any number of classes, and the AUROC for two.
-    """
-    runs = {name: read_predictions(outcome.folder / PREDICTIONS).part("test") for name, outcome in outcomes.items()}
-    positive = next(iter(outcomes.values())).score.positive
-    found = {"accuracy": pairs(runs, figure="accuracy", positive=None, seed=0)}
-    if positive is not None:
-        found["auroc"] = pairs(runs, figure="auroc", positive=positive, seed=0)
-    bundle.write_json(out / COMPARISON, {name: [pair.to_json() for pair in some] for name, some in found.items()})
-    return " ".join(ranking_in_words(some) for some in found.values())
-
-
-def _check_ours(out: Path, ours: Collection[str]) -> None:
+def check_ours(out: Path, ours: Collection[str]) -> None:
     """Refuse a folder that holds anything but runs: its cache is removed at the end."""
     if not out.exists():
         return

@@ -139,7 +139,7 @@ class TrainSettings:
         choices=("val_accuracy", "val_loss", "val_auroc"),
     )
     positive: str | None = setting(
-        None, "of two classes, the one that counts as disease in the AUROC (default: the second by name)"
+        None, "of two classes, the one that counts as disease (default: one that is not named as healthy)"
     )
     patience: int = setting(0, "stop after so many epochs without a better one; 0 never stops early")
     device: str = setting("auto", "cpu, cuda, or auto")

@@ -17,6 +17,15 @@ KEPT = 200
 """images that a finding names at most; `n` counts all of them"""
 
 
+def in_percent(share: float) -> str:
+    """A share as people say it: what is there is never 0 %.
+
+    >>> in_percent(0.25), in_percent(0.004), in_percent(0)
+    ('25%', 'below 1%', '0%')
+    """
+    return "below 1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that is wrong with the data, in words for a radiologist and in numbers for a program."""

@@ -36,7 +36,7 @@ from overread.predict import BATCH, Predictor
 from overread.report.html import FILE as REPORT
 from overread.report.html import write_pdf, write_report
 from overread.report.page import Page, count_cells, list_limits, today
-from overread.report.pictured import FindPixels, in_grey, mistakes
+from overread.report.pictured import FindPixels, finding_pictures, in_grey, mistakes
 from overread.run.job import SPLIT, Job, claimed, read_record, versions
 from overread.training.watch import Silent, Watcher
 
@@ -206,11 +206,15 @@ def _predict(predictor: Predictor, elsewhere: _Elsewhere, watch: Watcher) -> Pre
     )
 
 
+def _own_patients(model: Path, predictor: Predictor) -> frozenset[str]:
+    """The hashes of the patients of the model's own cohort."""
+    content = bundle.read_verified(model, SPLIT, predictor.card.files).decode("utf-8")
+    return frozenset(row["patient"] for row in csv.DictReader(content.splitlines()) if row["patient"])
+
+
 def _known_already(model: Path, predictor: Predictor, found: Predictions) -> tuple[Reason, ...]:
     """A reason not to believe where patients of these images are in the model's own cohort."""
-    content = bundle.read_verified(model, SPLIT, predictor.card.files).decode("utf-8")
-    known = {row["patient"] for row in csv.DictReader(content.splitlines()) if row["patient"]}
-    shared = known & {patient for patient in found.patients if patient}
+    shared = _own_patients(model, predictor) & {patient for patient in found.patients if patient}
     if not shared:
         return ()
     text = (
@@ -268,7 +272,12 @@ def _page(
             ("versions", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ),
     )
-    return dataclasses.replace(page, mistakes=mistakes(tested, find))
+    return dataclasses.replace(
+        page,
+        mistakes=mistakes(tested, find),
+        finding_pictures=finding_pictures(audit, find),
+        patients=_own_patients(asked.model, predictor) | {patient for patient in found.patients if patient},
+    )
 
 
 def _write(asked: Evaluation, page: Page) -> None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from overread.data.image import Image, prepare, read_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
+from overread.model import caution as cautions
 from overread.model.session import open_session
 from overread.settings import ImageSettings
-from overread.stats.metrics import softmax
+from overread.stats.outlying import Mahalanobis
 
 BATCH = 16
 """images in one pass: enough to keep two cores busy, small enough for any memory"""
@@ -31,7 +32,21 @@ class Prediction:
     """the likeliest class; None where the file could not be used"""
     probabilities: dict[str, float]
     """by class, in the model's order, summing to 1; empty where the file could not be used"""
+    classes: tuple[str, ...] = ()
+    """the set of classes that holds the true one as often as the model promises; empty where it promises nothing"""
+    abstains: str | None = None
+    """why the model does not answer with one class, in words; None where it does, or promises nothing"""
     problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What the network gives for n images."""
+
+    probabilities: NDArray[np.float64]
+    """(n, k), at the model's temperature"""
+    distance: NDArray[np.float64] | None
+    """(n,) squared distance from the training images; None where the model keeps nothing to measure it by"""
 
 
 class Predictor:
@@ -47,6 +62,7 @@ class Predictor:
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
         self._session = open_session(network, name=str(self.folder / bundle.NETWORK))
         self._check_shapes()
+        self._distance = self._read_distance()
         self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)
         self._std = np.asarray(self.card.std, np.float32).reshape(1, 3, 1, 1)
 
@@ -61,16 +77,29 @@ class Predictor:
                 f"{bundle.NETWORK} of others. Take the folder from its source again."
             )
 
+    def _read_distance(self) -> Mahalanobis | None:
+        """What the distance from the training images is measured by; None where the model keeps nothing of it."""
+        if cautions.FILE not in self.card.files:
+            return None
+        content = bundle.read_verified(self.folder, cautions.FILE, self.card.files)
+        return cautions.read_distance(content, name=str(self.folder / cautions.FILE))
+
+    def say(self, pixels: NDArray[np.uint8]) -> Said:
+        """What the model gives for prepared images (n, size, size, 3) uint8."""
+        inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
+        logits, features = self._session.run(["logits", "features"], {"image": np.ascontiguousarray(inputs)})
+        return Said(
+            probabilities=self.card.caution.probabilities(logits),
+            distance=None if self._distance is None else self._distance.distance(features),
+        )
+
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probabilities (n, k) of prepared images (n, size, size, 3) uint8."""
-        inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
-        (logits,) = self._session.run(["logits"], {"image": np.ascontiguousarray(inputs)})
-        return softmax(logits)
+        return self.say(pixels).probabilities
 
-    def predict_image(self, image: Image) -> dict[str, float]:
-        """Probability of each class for one image."""
-        row = self.probabilities(prepare(image, self.card.image)[None])[0]
-        return dict(zip(self.card.classes, row.tolist(), strict=True))
+    def predict_image(self, image: Image) -> Prediction:
+        """What the model says of one image."""
+        return self._predictions([("", image.frame)], prepare(image, self.card.image)[None])[0]
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
         """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem."""
@@ -88,15 +117,39 @@ class Predictor:
     def _drain(self, waiting: list[tuple[str, int, NDArray[np.uint8]]]) -> Iterator[Prediction]:
         if not waiting:
             return
-        found = self.probabilities(np.stack([pixels for _, _, pixels in waiting]))
-        for (path, frame, _), row in zip(waiting, found, strict=True):
-            yield Prediction(
-                path=path,
-                frame=frame,
-                label=self.card.classes[int(row.argmax())],
-                probabilities=dict(zip(self.card.classes, row.tolist(), strict=True)),
-            )
+        names = [(path, frame) for path, frame, _ in waiting]
+        yield from self._predictions(names, np.stack([pixels for _, _, pixels in waiting]))
         waiting.clear()
+
+    def _predictions(self, names: Sequence[tuple[str, int]], pixels: NDArray[np.uint8]) -> list[Prediction]:
+        said, classes, caution = self.say(pixels), self.card.classes, self.card.caution
+        sets = caution.sets(said.probabilities)
+        far = None if said.distance is None else caution.far(said.distance)
+        found = []
+        for i, ((path, frame), row) in enumerate(zip(names, said.probabilities, strict=True)):
+            named = () if sets is None else tuple(np.array(classes, dtype=object)[sets[i]])
+            found.append(
+                Prediction(
+                    path=path,
+                    frame=frame,
+                    label=classes[int(row.argmax())],
+                    probabilities=dict(zip(classes, row.tolist(), strict=True)),
+                    classes=named,
+                    abstains=_why_silent(named, promised=sets is not None, far=far is not None and bool(far[i])),
+                )
+            )
+        return found
+
+
+def _why_silent(named: Sequence[str], *, promised: bool, far: bool) -> str | None:
+    """Why one class is no answer, in words for a radiologist; None where it is one."""
+    if far:
+        return "unlike the training images"
+    if not promised or len(named) == 1:
+        return None
+    if not named:
+        return "no class is likely enough"
+    return f"cannot tell {', '.join(named[:-1])} and {named[-1]} apart"
 
 
 def load(folder: str | Path) -> Predictor:

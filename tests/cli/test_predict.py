@@ -48,7 +48,8 @@ def test_the_table_has_a_row_an_image(predicted, trained) -> None:
         assert shown == str(path)
         assert label in ("disc", "square")
         assert sum(map(float, values)) == pytest.approx(1, abs=0.002)
-    assert "not a medical device" in lines[3]
+    assert "It cannot say how sure it is: no sets: 4 calibration patients; a promise of 90% needs" in lines[3]
+    assert "not a medical device" in lines[4]
 
 
 def test_a_bad_file_hides_no_other_and_the_exit_code_tells(predicted, pictures) -> None:
@@ -68,7 +69,7 @@ def test_csv_has_every_probability_and_every_problem(predicted, pictures) -> Non
     code, printed = predicted(pictures, "--csv")
     assert code == 2
     rows = list(csv.DictReader(io.StringIO(printed)))
-    assert list(rows[0]) == ["path", "frame", "predicted", "p_disc", "p_square", "problem"]
+    assert list(rows[0]) == ["path", "frame", "predicted", "p_disc", "p_square", "set", "abstains", "problem"]
     assert len(rows) == 5
     for row in rows:
         if row["problem"]:

@@ -8,7 +8,9 @@ import pytest
 
 from overread.errors import CohortError, ModelError
 from overread.evaluate.score import TABLE_HEADINGS, Score, as_table, notes, score
+from overread.stats import metrics
 from overread.stats.intervals import wilson
+from overread.stats.jackknife import patient_jackknife
 
 CLASSES = ("aneurysm", "cancer", "tumor")
 
@@ -75,7 +77,9 @@ def test_images_of_one_patient_are_not_taken_for_many_patients():
     again = scored(*five, [name for name in patients for _ in range(5)])
     assert (again.figure("auroc").low, again.figure("auroc").high) == pytest.approx((once.low, once.high))
     assert (again.figure("auroc").n_images, again.figure("auroc").n_patients) == (450, 90)
-    assert "too narrow, as the 450 images are of 90 patients" in again.figure("accuracy").method
+    accuracy, alone = again.figure("accuracy"), scored(truth, p, patients).figure("accuracy")
+    assert (accuracy.low, accuracy.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+    assert "effective images (Rao & Scott), by patient" in accuracy.method
     assert again.figure("sensitivity", "tumor").n_patients == 30
 
 
@@ -98,7 +102,29 @@ def test_one_patient_a_class_gets_no_interval_by_patient():
     assert result.n_patients == 3
     assert math.isnan(result.figure("auroc").low)
     assert result.figure("auroc").method == "no interval: a class has only one patient"
-    assert "of 3 patients" in result.figure("accuracy").method
+    by_image = wilson(80, 120)
+    assert result.figure("accuracy").high - result.figure("accuracy").low > 1.5 * (by_image[1] - by_image[0])
+
+
+def test_areas_have_their_interval_on_the_log_odds_by_patient():
+    truth, p, patients = case(k=2)
+    found, codes = scored(truth, p, patients, ("healthy", "ill")), np.repeat(np.arange(90), 2)
+    for name, figure in (("auroc", metrics.auroc), ("average_precision", metrics.average_precision)):
+
+        def statistic(weights, figure=figure):
+            return figure(truth == 1, p[:, 1], weights=weights)[:, None]
+
+        low, high = patient_jackknife(statistic, codes, np.arange(90) % 2).logit_interval()
+        assert (found.figure(name).low, found.figure(name).high) == pytest.approx((low[0], high[0]))
+        assert "log odds" in found.figure(name).method
+
+
+def test_areas_that_cannot_vary_are_not_told_as_certain():
+    truth = np.arange(60) % 2
+    for p in (np.full((60, 2), 0.5), np.eye(2)[truth]):
+        found = scored(truth, p, [f"p{i}" for i in range(60)], ("healthy", "ill"))
+        for name in ("auroc", "average_precision"):
+            assert found.figure(name).high - found.figure(name).low > 0.05
 
 
 def test_few_patients_are_called_rough():
@@ -110,6 +136,10 @@ def test_a_perfect_result_still_has_doubt():
     truth = np.repeat([0, 1, 2], 9)
     result = scored(truth, np.eye(3)[truth], [f"p{i}" for i in range(27)])
     for measured in result.measured:
+        if measured.name in ("brier", "log_loss"):
+            assert measured.value == pytest.approx(0)
+            assert math.isnan(measured.low)
+            continue
         assert measured.value == measured.high == 1
         assert 0.6 < measured.low < 0.95
 
@@ -158,8 +188,7 @@ def test_table_has_a_cell_under_each_heading():
 def test_weak_intervals_are_told_and_strong_ones_are_not():
     strong = case(images_each=1)
     assert notes(scored(*strong)) == []
-    (several,) = notes(scored(*case()))
-    assert "patients have several, so they are too narrow" in several
+    assert notes(scored(*case())) == []
     (rough,) = notes(scored(*case(n_patients=12, images_each=1)))
     assert "are rough: a class has few patients" in rough
     single = notes(scored(*case(n_patients=3, images_each=2)))

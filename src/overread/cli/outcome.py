@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overread.evaluate.score import TABLE_HEADINGS, TITLES, Score, as_table, notes
+from overread.evaluate.score import BRIEF, TABLE_HEADINGS, TITLES, Score, as_table, notes
 from overread.model import bundle
 from overread.run.job import RECORD
 
 if TYPE_CHECKING:
+    from overread.evaluate.second_read import SecondRead
+    from overread.evaluate.verdict import Verdict
     from overread.run.outputs import Outcome
 
+_VERDICT_STYLES = {"do not": "bold red", "with care": "bold yellow", "good": "bold green"}
 SIDE_BY_SIDE = ("accuracy", "balanced_accuracy", "auroc", "f1")
 
 
@@ -29,16 +32,44 @@ def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = No
     table = _table(f"Test part: {_counted(outcome.score)}. Best epoch: {outcome.card.best_epoch}.")
     for heading in TABLE_HEADINGS:
         table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
-    for row in as_table(outcome.score):
+    for row in as_table(outcome.score, BRIEF):
         table.add_row(*map(Text, row))
     console.print(table)
     for sentence in notes(outcome.score):
         console.print(sentence, markup=False)
-    _print_marks(outcome, console)
+    _print_marks(outcome.card.marks, console)
+    if outcome.verdict is not None:
+        print_verdict(outcome.verdict, console=console)
     folder = outcome.folder
-    console.print(f"Model folder: {folder}    pictures: {folder / 'figures'}", markup=False)
+    console.print(f"Report: {folder / 'report.html'}    pictures: {folder / 'figures'}", markup=False)
     shown = shlex.quote(str(image)) if image else "YOUR_IMAGE"
     console.print(f"Next: overread predict {shlex.quote(str(folder))} {shown}", markup=False)
+
+
+def print_read(read: SecondRead, *, folder: Path, console: Console) -> None:
+    """The verdict first, then the figures; beside those of the model's own cohort where there are such."""
+    print_verdict(read.verdict, console=console)
+    table = _table(f"{read.part.capitalize()} part: {_counted(read.score)}.")
+    headings = [*TABLE_HEADINGS[:2], *(("at home", "here") if read.internal else ("value",)), *TABLE_HEADINGS[3:]]
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
+    home = {} if read.internal is None else {(m.name, m.label): m for m in read.internal.measured}
+    shown = [m for m in read.score.measured if m.name in BRIEF]
+    for m, row in zip(shown, as_table(read.score, BRIEF), strict=True):
+        before = [f"{home[m.name, m.label].value:.3f}"] if (m.name, m.label) in home else [""] if home else []
+        table.add_row(*map(Text, [*row[:2], *before, *row[2:]]))
+    console.print(table)
+    for sentence in notes(read.score):
+        console.print(sentence, markup=False)
+    _print_marks(read.marks, console)
+    console.print(f"Report: {folder / 'report.html'}", markup=False)
+
+
+def print_verdict(verdict: Verdict, *, console: Console) -> None:
+    """Whether to believe it, and the three reasons that decide."""
+    console.print(f"{verdict.words}:", style=_VERDICT_STYLES[verdict.grade], markup=False)
+    for number, reason in enumerate(verdict.deciding, start=1):
+        console.print(f"  {number}. {reason.text}", markup=False)
 
 
 def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Console, spread: bool) -> None:
@@ -62,7 +93,7 @@ def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Co
     console.print("Below each figure its 95 % interval.", markup=False)
     for sentence in notes(first.score):
         console.print(sentence, markup=False)
-    _print_marks(first, console)
+    _print_marks(first.card.marks, console)
     console.print(f"Every figure: {table_file}", markup=False)
 
 
@@ -82,8 +113,8 @@ def _above_interval(outcome: Outcome, name: str) -> str:
     return f"{figure.value:.3f}\n{interval}"
 
 
-def _print_marks(outcome: Outcome, console: Console) -> None:
-    for mark in outcome.card.marks:
+def _print_marks(marks: Sequence[str], console: Console) -> None:
+    for mark in marks:
         console.print(f"! {mark}", style="bold yellow", markup=False)
 
 

@@ -30,6 +30,8 @@ overread predict runs/first scan.dcm
 overread predict runs/first scans/ more/*.png --csv --out answers.csv
 overread predict runs/first scan.dcm --json"""
 SOME_FAILED = 2
+SET_MARK = "|"
+"""between the classes of a set in CSV"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,11 +104,12 @@ def _print_json(predictor: Predictor, predictions: list[Prediction], stream: Tex
 def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO) -> list[Prediction]:
     writer = csv.writer(stream, lineterminator="\n")
     classes = predictor.card.classes
-    writer.writerow(["path", "frame", "predicted", *(f"p_{name}" for name in classes), "problem"])
+    writer.writerow(["path", "frame", "predicted", *(f"p_{name}" for name in classes), "set", "abstains", "problem"])
     kept = []
     for p in found:
         values = [f"{p.probabilities[name]:.6f}" if p.probabilities else "" for name in classes]
-        writer.writerow([p.path, p.frame, p.label or "", *values, p.problem or ""])
+        doubt = [SET_MARK.join(p.classes), p.abstains or ""]
+        writer.writerow([p.path, p.frame, p.label or "", *values, *doubt, p.problem or ""])
         kept.append(p)
     return kept
 
@@ -117,32 +120,47 @@ def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
     console = Terminal()
     classes = predictor.card.classes
     fits = sum(max(len(name), 5) + 2 for name in classes) <= console.width / 2
-    console.print(_table(predictions, classes if fits else None))
+    caution = predictor.card.caution
+    doubts = bool(caution.thresholds) or caution.farthest is not None
+    console.print(_table(predictions, classes if fits else None, doubts=doubts))
     for p in predictions:
         if p.problem:
             console.print(f"not read: {p.problem}", style="red", markup=False, soft_wrap=True)
     if not fits:
         console.print("The probability of every class: --csv or --json.", markup=False, soft_wrap=True)
+    if caution.thresholds:
+        console.print(
+            f"Answers rest on sets of classes that {caution.sets_why}.", style="dim", markup=False, soft_wrap=True
+        )
+    else:
+        console.print(f"It cannot say how sure it is: {caution.sets_why}.", markup=False, soft_wrap=True)
     for mark in predictor.card.marks:
         console.print(f"! {mark}", style="bold yellow", markup=False, soft_wrap=True)
     console.print(predictor.card.intended_use, style="dim", markup=False, soft_wrap=True)
 
 
-def _table(predictions: list[Prediction], classes: Sequence[str] | None) -> Table:
-    """A row an image, with the probability of each of `classes`; None shows the two likeliest classes alone."""
+def _table(predictions: list[Prediction], classes: Sequence[str] | None, *, doubts: bool) -> Table:
+    """A row an image, with the probability of each of `classes`; None shows the two likeliest classes alone.
+
+    doubts: whether the model can say that it does not know, which then has a column.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
-    table.add_column("predicted", overflow="fold")
+    table.add_column("likeliest" if doubts else "predicted", overflow="fold")
     for name in classes or ("probability", "next likeliest"):
         table.add_column(Text(name), justify="right" if classes else "left")
+    if doubts:
+        table.add_column("answer", overflow="fold")
     for p in predictions:
         cells = [f"{p.probabilities[name]:.3f}" for name in classes or () if p.probabilities]
         if p.probabilities and not classes:
             (_, first), (name, second) = sorted(p.probabilities.items(), key=lambda item: -item[1])[:2]
             cells = [f"{first:.3f}", f"{name} {second:.3f}"]
         shown = p.path if not p.frame else f"{p.path} [{p.frame}]"
+        if doubts and p.probabilities:
+            cells.append(f"none: {p.abstains}" if p.abstains else str(p.label))
         table.add_row(Text(shown), Text(p.label or "not read"), *map(Text, cells))
     return table

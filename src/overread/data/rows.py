@@ -18,6 +18,8 @@ from overread.data.pixels import Header
 from overread.errors import SettingsError
 from overread.settings import setting
 
+HARMLESS = frozenset({"unlisted"})
+"""kinds of problems that are worth a line in the list, and that stop nothing"""
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 

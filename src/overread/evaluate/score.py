@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import CohortError, ModelError
-from overread.evaluate.measure import Sample, proportions, resampled
+from overread.evaluate.measure import RANKED, Sample, proportions, resampled
 from overread.stats.intervals import Measured
 from overread.stats.metrics import Floats
 
+FILE = "metrics.json"
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "auroc": "AUROC",
+    "average_precision": "average precision",
     "f1": "F1",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
+    "mcc": "Matthews correlation",
+    "kappa": "Cohen's kappa",
+    "brier": "Brier score",
+    "log_loss": "log loss (nats)",
 }
+BRIEF = ("accuracy", "balanced_accuracy", "auroc", "f1", "sensitivity", "specificity")
+"""what a table in the terminal shows"""
+_HEALTHY = re.compile(r"normal|healthy|controls?|negative|benign|none|non.*|(no|not|without)[ _-].+")
 TABLE_HEADINGS = ("figure", "class", "value", "95 % interval", "images", "patients")
 
 
@@ -87,13 +99,14 @@ def score(
 
     truth: (n,) int, index into classes. probabilities: (n, k) float, rows sum to 1; the predicted class is
     the most probable. patients: (n,), None where unknown. positive: the class that a two-class AUROC is of,
-    the second by default. Proportions get Wilson's interval by image, all else a bootstrap by patient.
+    `usual_positive` by default. Shares get Wilson's interval with the patients' design effect, AUROC and average
+    precision Student's on the log odds by patient, all else a bootstrap by patient.
 
     Raises CohortError for a part without images, ModelError for probabilities that are none.
     """
     t, p = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
     _check(t, p, len(classes), part)
-    of_positive = list(classes).index(positive) if positive is not None else len(classes) - 1
+    of_positive = list(classes).index(positive or usual_positive(classes))
     sample = Sample(t, p, patients, classes=classes, positive=of_positive, part=part)
     return Score(
         measured=tuple(sorted([*proportions(sample), *resampled(sample, rng)], key=_place(classes))),
@@ -106,24 +119,48 @@ def score(
     )
 
 
+def usual_positive(classes: Sequence[str]) -> str:
+    """The class that counts as disease: the last by name that no healthy person would be in.
+
+    >>> usual_positive(["covid", "non-covid"]), usual_positive(["normal", "nodule"]), usual_positive(["a", "b"])
+    ('covid', 'nodule', 'b')
+    """
+    ill = [name for name in classes if not _HEALTHY.fullmatch(name.strip().lower())]
+    return (ill or list(classes))[-1]
+
+
+def read_score(folder: Path) -> Score:
+    """Read the `metrics.json` of a run or an evaluation. Raises ModelError where it is missing or damaged."""
+    if not (folder / FILE).exists():
+        raise ModelError(f"{folder} holds no {FILE}. Give the folder of a finished run or evaluation.")
+    try:
+        return Score.from_json(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ModelError(f"{folder / FILE} cannot be read: {fault}. Train again.") from fault
+
+
 def _place(classes: Sequence[str]) -> Callable[[Measured], tuple[int, int]]:
     """Where a figure stands in print: by kind, all classes together first, then class by class."""
     names, labels = list(TITLES), [None, *classes]
     return lambda measured: (names.index(measured.name), labels.index(measured.label))
 
 
-def as_table(score: Score) -> list[tuple[str, ...]]:
-    """Rows of words under `TABLE_HEADINGS`; the figures of all classes together have `all` as their class."""
+def as_table(score: Score, names: Collection[str] = tuple(TITLES)) -> list[tuple[str, ...]]:
+    """Rows of words under `TABLE_HEADINGS`; the figures of all classes together have `all` as their class.
+
+    names: the kinds of figures to show.
+    """
     return [
         (
             TITLES[m.name],
-            m.label or ("all" if score.positive is None or m.name != "auroc" else score.positive),
+            m.label or ("all" if score.positive is None or m.name not in RANKED else score.positive),
             "-" if math.isnan(m.value) else f"{m.value:.3f}",
             "-" if math.isnan(m.low) else f"{m.low:.3f} to {m.high:.3f}",
             str(m.n_images),
             "unknown" if m.n_patients is None else str(m.n_patients),
         )
         for m in score.measured
+        if m.name in names
     ]
 
 
@@ -131,11 +168,6 @@ def notes(score: Score) -> list[str]:
     """What a reader of the intervals must know, a sentence for each weakness that these ones have."""
     methods = " ".join(measured.method for measured in score.measured)
     found = []
-    if score.n_patients is not None and "too narrow" in methods:
-        found.append(
-            "Intervals of accuracy, sensitivity and specificity count images; here patients have several, "
-            "so they are too narrow."
-        )
     if "rough" in methods:
         found.append("Intervals of balanced accuracy, AUROC and F1 are rough: a class has few patients.")
     if "no interval" in methods:

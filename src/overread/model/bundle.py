@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from overread.disk import replacing, write_atomically
 from overread.errors import ModelError, SettingsError
+from overread.model.caution import Caution, parse_caution
 from overread.settings import ImageSettings, from_dict
 
-SCHEMA = 1
+SCHEMA = 2
 WEIGHTS = "weights.safetensors"
 RESUME = "resume.safetensors"
 CARD = "model.json"
@@ -48,6 +49,8 @@ class Card:
     """where the pretrained weights came from, in words"""
     marks: tuple[str, ...] = ()
     """sentences that every output of this model must carry"""
+    caution: Caution = field(default_factory=Caution)
+    """how sure a prediction may be, and when it is none"""
     best_epoch: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
@@ -188,6 +191,7 @@ def _parse_card(content: Any) -> Card:
         raise ValueError("files is not a table of hashes")
     values = {name: content[name] for name in expected}
     values["image"] = from_dict(ImageSettings, content["image"])
+    values["caution"] = parse_caution(content.get("caution"), len(content["classes"]))
     for name in ("classes", "mean", "std", "marks"):
         values[name] = tuple(values[name])
     return Card(**values)

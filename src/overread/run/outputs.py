@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
+from overread.audit.audit import Audit
 from overread.disk import write_atomically
-from overread.errors import ModelError
+from overread.evaluate import second_read as reading
+from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import write_predictions
-from overread.evaluate.score import Score, score
+from overread.evaluate.score import FILE as METRICS
+from overread.evaluate.score import Score, read_score
+from overread.evaluate.second_read import second_read
+from overread.evaluate.verdict import Verdict
 from overread.model import bundle
 from overread.model.bundle import Card
 from overread.model.export import export_onnx
 from overread.model.weights import Weights
+from overread.report.html import FILE as REPORT
+from overread.report.html import write_report
+from overread.report.model_card import FILE as MODEL_CARD
+from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
 from overread.run.pictures import draw_pictures
-from overread.stats.metrics import softmax
-from overread.training.batches import Normaliser
+from overread.run.report import training_page
+from overread.run.saying import say_all
 from overread.training.history import History
-from overread.training.loop import choose_machine, predict_logits
 from overread.training.watch import Watcher
 
-METRICS = "metrics.json"
 HISTORY = "history.csv"
-PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class Outcome:
     card: Card
     history: History
     score: Score
+    verdict: Verdict | None = None
+    """whether to believe it; None where the run was read back from its folder"""
 
     def figures(self) -> dict[str, float]:
         """Every test figure by a name that is unique: `auroc`, `sensitivity tumor`, ..."""
@@ -59,6 +64,7 @@ def finish_run(
     network: nn.Module,
     weights: Weights,
     history: History,
+    audit: Audit | None,
     marks: tuple[str, ...],
     watch: Watcher,
 ) -> Outcome:
@@ -66,22 +72,27 @@ def finish_run(
 
     `marks` are the sentences that every output of the model must carry.
     """
-    probabilities = {part: _probabilities(network, inputs, part, weights, job, watch) for part in ("val", "test")}
-    scored = score(
-        inputs.part("test").labels,
-        probabilities["test"],
-        inputs.patients("test"),
-        inputs.cohort.classes,
-        rng=np.random.default_rng(job.train.seed),
-        positive=job.train.positive,
+    found, caution = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
+    watch.say("Reading the result a second time")
+    read = second_read(
+        found, caution=caution, audit=audit, marks=marks, positive=job.train.positive, seed=job.train.seed
     )
     write_atomically(job.out / HISTORY, history.to_csv())
-    bundle.write_json(job.out / METRICS, scored.to_json())
-    _write_predictions(job.out / PREDICTIONS, inputs, probabilities)
+    write_predictions(job.out / PREDICTIONS, found)
+    bundle.write_json(job.out / METRICS, read.score.to_json())
+    bundle.write_json(job.out / reading.FILE, read.to_json())
     watch.say("Drawing figures")
     draw_pictures(
-        job, inputs=inputs, probabilities=probabilities["test"], scored=scored, history=history, marks=marks
+        job,
+        inputs=inputs,
+        probabilities=found.part("test").probabilities,
+        scored=read.score,
+        history=history,
+        marks=marks,
     )
+    page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
+    write_report(job.out / REPORT, page)
+    write_model_card(job.out / MODEL_CARD, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(
@@ -92,44 +103,16 @@ def finish_run(
         std=weights.std,
         weights_source=weights.source,
         marks=marks,
+        caution=caution,
         best_epoch=history.best_epoch(job.train.select),
         versions=versions(),
     )
     card = bundle.seal(job.out, card)
-    return Outcome(folder=job.out, card=card, history=history, score=scored)
+    return Outcome(folder=job.out, card=card, history=history, score=read.score, verdict=read.verdict)
 
 
 def read_outcome(folder: Path) -> Outcome:
     """Read a finished run back, after checking every hash. Raises ModelError where anything is missing or changed."""
     card = bundle.load_card(folder)
-    try:
-        scored = Score.from_json(json.loads((folder / METRICS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise ModelError(f"{folder / METRICS} cannot be read: {fault}. Train again.") from fault
     history = History.from_csv((folder / HISTORY).read_text(encoding="utf-8"))
-    return Outcome(folder=folder, card=card, history=history, score=scored)
-
-
-def _probabilities(
-    network: nn.Module, inputs: Inputs, part: str, weights: Weights, job: Job, watch: Watcher
-) -> NDArray[np.float64]:
-    logits = predict_logits(
-        network,
-        inputs.part(part),
-        normalise=Normaliser(weights.mean, weights.std),
-        machine=choose_machine(job.train),
-        watch=watch,
-        what=f"predicting the {part} part",
-    )
-    return softmax(logits)
-
-
-def _write_predictions(path: Path, inputs: Inputs, probabilities: dict[str, NDArray[np.float64]]) -> None:
-    places = np.concatenate([inputs.split.indices(part) for part in probabilities])
-    write_predictions(
-        path,
-        [inputs.cohort.rows[place] for place in places],
-        np.concatenate(list(probabilities.values())),
-        classes=inputs.cohort.classes,
-        parts=[inputs.split.parts[place] for place in places],
-    )
+    return Outcome(folder=folder, card=card, history=history, score=read_score(folder))

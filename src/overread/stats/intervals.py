@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread.stats.jackknife import Jackknife, patient_jackknife
+from overread.stats.patients import patient_codes
+
 Floats = NDArray[np.float64]
 _NORMAL = NormalDist()
 _CHUNK_CELLS = 2_000_000
 """Resamples are worked through so many weights at a time (16 MB): memory does not grow with the cohort."""
-_MAX_JACKKNIFE = 1000
-"""Above so many patients the acceleration, which shrinks with their root, is too small to matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,20 +120,19 @@ def patient_bootstrap(
     units: (n,) int from 0, the patient of each image. strata: (n_units,) int, the group of each patient;
     as many patients are drawn from each group as it has, so a class does not vanish from a resample.
     Returns low and high, (m,) each: BCa intervals (Efron 1987), whose acceleration comes from leaving out
-    each patient once. A resample in which a figure has no meaning is left out of that figure's interval;
-    nan where the figure itself has none.
+    each patient once, as does the width that few patients ask for (`jackknife.Jackknife.reach`). A resample
+    in which a figure has no meaning is left out of that figure's interval; nan where the figure itself has none.
 
     Assumes that patients are independent of each other, and that those here stand for those to come.
     """
     unit_of, stratum_of = np.asarray(units, np.int64), np.asarray(strata, np.int64)
-    value = statistic(np.ones((1, unit_of.size)))[0]
+    left_out = patient_jackknife(statistic, unit_of, stratum_of)
     size = max(1, _CHUNK_CELLS // max(1, unit_of.size))
     figures = []
     for start in range(0, n_resamples, size):
         draws = _draw(stratum_of, min(size, n_resamples - start), rng)
         figures.append(statistic(draws[:, unit_of]))
-    acceleration = _acceleration(statistic, unit_of, stratum_of, size)
-    return _bca(np.concatenate(figures), value, acceleration, level)
+    return _bca(np.concatenate(figures), left_out, level)
 
 
 def _draw(strata: NDArray[np.int64], count: int, rng: np.random.Generator) -> Floats:
@@ -145,32 +145,11 @@ def _draw(strata: NDArray[np.int64], count: int, rng: np.random.Generator) -> Fl
     return drawn
 
 
-def _acceleration(
-    statistic: Callable[[Floats], Floats], units: NDArray[np.int64], strata: NDArray[np.int64], size: int
-) -> Floats:
-    """How the spread of each figure changes with its value, (m,): skewness of the stratified jackknife."""
-    if strata.size > _MAX_JACKKNIFE:
-        return np.zeros(statistic(np.ones((1, units.size))).shape[1])
-    without = [
-        statistic((units != np.arange(start, min(start + size, strata.size))[:, None]).astype(np.float64))
-        for start in range(0, strata.size, size)
-    ]
-    left_out = np.concatenate(without)
-    influence = np.zeros_like(left_out)
-    for stratum in np.unique(strata):
-        members = strata == stratum
-        influence[members] = left_out[members].mean(0) - left_out[members]
-    influence = np.nan_to_num(influence, nan=0.0)
-    skew, spread = (influence**3).sum(0), (influence**2).sum(0) ** 1.5
-    acceleration: Floats = np.divide(skew, 6 * spread, out=np.zeros_like(skew), where=spread > 0)
-    return acceleration
-
-
-def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> tuple[Floats, Floats]:
-    """Percentiles of each column, corrected for bias and for acceleration."""
-    ends = np.full((2, value.size), np.nan)
-    z = _NORMAL.inv_cdf((1 + level) / 2)
-    for j, observed in enumerate(value):
+def _bca(figures: Floats, left_out: Jackknife, level: float) -> tuple[Floats, Floats]:
+    """Percentiles of each column, corrected for bias, for acceleration and for few patients."""
+    ends = np.full((2, left_out.value.size), np.nan)
+    acceleration, reach = left_out.acceleration, left_out.reach(level)
+    for j, observed in enumerate(left_out.value):
         column = figures[~np.isnan(figures[:, j]), j]
         if column.size == 0 or np.isnan(observed):
             continue
@@ -178,41 +157,66 @@ def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> 
         tail = 1 / (column.size + 1)
         bias = _NORMAL.inv_cdf(min(max(below, tail), 1 - tail))
         # Far from the middle the divisor could pass through 0 and turn the interval over.
-        corrected = [bias + (bias + q) / max(1 - acceleration[j] * (bias + q), 0.1) for q in (-z, z)]
+        corrected = [bias + (bias + q) / max(1 - acceleration[j] * (bias + q), 0.1) for q in (-reach[j], reach[j])]
         ends[:, j] = np.quantile(column, [_NORMAL.cdf(q) for q in corrected])
     return ends[0], ends[1]
 
 
-def delong(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> tuple[float, float]:
-    """AUROC and its variance from the placement of each image among those of the other side.
+@dataclass(frozen=True, kw_only=True)
+class Areas:
+    """AUROCs of several models on the same images, and how they vary together."""
 
-    positive: (n,) bool. scores: (n,) float. patients: (n,) anything hashable, or None where each image is
-    its own patient. DeLong, DeLong & Clarke-Pearson (1988); with patients, the clustered form of
-    Obuchowski (1997), which needs patients to be independent, not images. nan variance where either side
-    has fewer than two patients.
+    value: Floats
+    """(m,), nan where images of either side are missing, or a score is nan."""
+    covariance: Floats
+    """(m, m), nan where either side has fewer than two patients."""
+    n_patients: tuple[int, int]
+    """Those with an image of the class, and those with an image that is not of it."""
+
+
+def delong(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> tuple[float, float]:
+    """AUROC of one model and its variance: `delong_areas` of scores (n,)."""
+    areas = delong_areas(positive, np.asarray(scores, np.float64)[None], patients)
+    return float(areas.value[0]), float(areas.covariance[0, 0])
+
+
+def delong_areas(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None = None) -> Areas:
+    """AUROCs and their covariance from the placement of each image among those of the other side.
+
+    positive: (n,) bool. scores: (m, n) float, a row a model. patients: (n,), or None where each image is its
+    own patient. DeLong, DeLong & Clarke-Pearson (1988); with patients, the clustered form of Obuchowski
+    (1997), which needs patients to be independent, not images.
     """
     is_positive, s = np.asarray(positive, bool), np.asarray(scores, np.float64)
-    n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
-    if n_positive == 0 or n_negative == 0:
-        return math.nan, math.nan
-    placed = np.empty(s.size)
-    placed[is_positive] = _share_below(s[is_positive], s[~is_positive])
-    placed[~is_positive] = 1 - _share_below(s[~is_positive], s[is_positive])
-    area = float(placed[is_positive].mean())
-
-    of = np.arange(s.size) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
-    n_units = int(of.max()) + 1
-    off = placed - area
-    up, down = (np.bincount(of, weights=off * side, minlength=n_units) for side in (is_positive, ~is_positive))
-    with_up, with_down = np.unique(of[is_positive]).size, np.unique(of[~is_positive]).size
-    if with_up < 2 or with_down < 2:
-        return area, math.nan
-    variance = (
-        with_up / (with_up - 1) * (up @ up) / n_positive**2
-        + with_down / (with_down - 1) * (down @ down) / n_negative**2
-        + 2 * n_units / (n_units - 1) * (up @ down) / (n_positive * n_negative)
+    codes = patient_codes(patients, is_positive.size)
+    sides = is_positive, ~is_positive
+    n_up, n_down = np.unique(codes[sides[0]]).size, np.unique(codes[sides[1]]).size
+    nothing = np.full((len(s), len(s)), np.nan)
+    if min(n_up, n_down) == 0:
+        return Areas(value=nothing[:, 0], covariance=nothing, n_patients=(n_up, n_down))
+    placed = np.stack([_placements(is_positive, row) for row in s])
+    value = placed[:, is_positive].mean(axis=1)
+    if min(n_up, n_down) < 2:
+        return Areas(value=value, covariance=nothing, n_patients=(n_up, n_down))
+    off, n = placed - value[:, None], int(codes.max()) + 1
+    up, down = (
+        np.stack([np.bincount(codes, weights=row * side / side.sum(), minlength=n) for row in off]) for side in sides
     )
-    return area, float(variance)
+    both = up @ down.T
+    covariance = (
+        n_up / (n_up - 1) * (up @ up.T) + n_down / (n_down - 1) * (down @ down.T) + n / (n - 1) * (both + both.T)
+    )
+    return Areas(value=value, covariance=covariance, n_patients=(n_up, n_down))
+
+
+def _placements(is_positive: NDArray[np.bool_], scores: Floats) -> Floats:
+    """Share of the other side that each image is on the right side of, (n,), a tie counting half."""
+    if np.isnan(scores).any():  # a network that diverged has no order
+        return np.full(scores.size, np.nan)
+    placed = np.empty(scores.size)
+    placed[is_positive] = _share_below(scores[is_positive], scores[~is_positive])
+    placed[~is_positive] = 1 - _share_below(scores[~is_positive], scores[is_positive])
+    return placed
 
 
 def _share_below(values: Floats, others: Floats) -> Floats:

@@ -1,0 +1,175 @@
+"""Small charts for a page: ROC, calibration, risk and coverage, net benefit, training; SVG that follows its theme."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from overread.evaluate.calibration import Calibration
+from overread.evaluate.operating import Operating
+from overread.evaluate.predictions import Predictions
+from overread.report.style import styled
+from overread.stats import metrics
+from overread.stats.selective import RiskCoverage
+from overread.training.history import History
+
+# stand-ins, which become variables of the style sheet: a chart is dark on light paper and light on a dark screen
+_INK, _LINE = "#010203", "#030201"
+_THEME = {_INK: "var(--ink)", _LINE: "var(--line)"}
+_PRINT = {_INK: "#1f2933", _LINE: "#9aa5b1"}
+_STYLE = (
+    "<style>svg{--ink:#1f2933;--line:#9aa5b1}"
+    "@media (prefers-color-scheme:dark){svg{--ink:#e4e7eb;--line:#7b8794}}</style>"
+)
+_COLOURS = ("#2f80c9", "#d9730d", "#17917a", "#a45bc4", "#b8901a", "#1b9aaa", "#c0558a", "#7b8794")
+_SIZE_IN = (4.0, 3.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """One picture: SVG text, and what it shows for those who do not see it."""
+
+    svg: str
+    alt: str
+    caption: str
+
+    def for_print(self) -> str:
+        """The SVG in fixed colours, for paper."""
+        text = self.svg
+        for variable, colour in ((_THEME[key], _PRINT[key]) for key in _THEME):
+            text = text.replace(variable, colour)
+        return text.replace(_STYLE, "")
+
+
+@styled
+def roc_chart(found: Predictions, labels: Sequence[str], areas: dict[str, str]) -> Chart:
+    """Sensitivity against false alarms of each class; areas: the AUROC of each in words."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1, linestyle=":")
+        for i, label in enumerate(labels):
+            code = found.classes.index(label)
+            alarms, hits = metrics.roc_curve(found.truth == code, found.probabilities[:, code])
+            axes.plot(alarms, hits, color=_colour(i), linewidth=1.8, label=label)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.set(xlabel="false alarms (1 \N{MINUS SIGN} specificity)", ylabel="found (sensitivity)")
+
+    words = "; ".join(f"{label} {areas[label]}" for label in labels)
+    return _chart(draw, alt=f"ROC curves. AUROC: {words}.", caption="Found against false alarms (ROC)", legend=labels)
+
+
+@styled
+def calibration_chart(calibration: Calibration) -> Chart:
+    """Share observed against probability predicted, with intervals by patient; the dotted line is perfect."""
+    shown = calibration.by_class
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1, linestyle=":")
+        for i, one in enumerate(shown):
+            x = np.array([b.predicted for b in one.bins])
+            y = np.array([b.observed.value for b in one.bins])
+            ends = np.array(
+                [[b.observed.value - b.observed.low, b.observed.high - b.observed.value] for b in one.bins]
+            )
+            axes.errorbar(
+                x, y, yerr=np.maximum(ends.T, 0), color=_colour(i), linewidth=1.4, elinewidth=0.8, marker="o",
+                markersize=3.5, label=one.label,
+            )  # fmt: skip
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability predicted", ylabel="share observed")
+
+    points = "; ".join(f"{one.label} off by {one.error.value:.2f} on average" for one in shown)
+    return _chart(
+        draw,
+        alt=f"Calibration: {points}.",
+        caption="Predicted probability against what was observed (bars: 95 % intervals)",
+        legend=[one.label for one in shown],
+    )
+
+
+@styled
+def risk_chart(risk: RiskCoverage) -> Chart:
+    """Share of errors among the surest images, as ever more are answered."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot(risk.coverage, risk.risk, color=_colour(0), linewidth=1.8)
+        axes.set(xlim=(0, 1.02), ylim=(-0.02, max(0.1, 1.1 * float(risk.risk.max()))))
+        axes.set(xlabel="share of the images answered, surest first", ylabel="share of these that is wrong")
+
+    alt = f"Errors: {risk.risk[-1]:.2f} when all images are answered, {_at(risk, 0.5):.2f} for the surer half."
+    return _chart(draw, alt=alt, caption="Errors left when the least sure images go to a human")
+
+
+def _at(risk: RiskCoverage, share: float) -> float:
+    return float(risk.risk[min(int(np.searchsorted(risk.coverage, share)), risk.risk.size - 1)])
+
+
+@styled
+def decision_chart(operating: Sequence[Operating]) -> Chart:
+    """Net benefit against the probability from which one would act; broken line: acting on everybody."""
+
+    def draw(axes: Axes) -> None:
+        top = 0.05
+        for i, one in enumerate(operating):
+            curve = one.decision
+            axes.plot(curve.thresholds, curve.model, color=_colour(i), linewidth=1.8, label=one.label)
+            axes.plot(curve.thresholds, curve.everyone, color=_colour(i), linewidth=1, linestyle="--")
+            top = max(top, curve.prevalence)
+        axes.axhline(0, color=_LINE, linewidth=1, linestyle=":")
+        axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.15 * top))
+        axes.set(xlabel="probability from which one would act", ylabel="net benefit")
+
+    return _chart(
+        draw,
+        alt="Decision curves: net benefit of the model for each class, beside acting on everybody and on nobody.",
+        caption="Net benefit (broken: act on everybody; dotted: on nobody)",
+        legend=[one.label for one in operating],
+    )
+
+
+@styled
+def history_chart(history: History, best: int) -> Chart:
+    """Loss in training and validation, epoch by epoch."""
+    rows = list(history)
+
+    def draw(axes: Axes) -> None:
+        epochs = [row.epoch for row in rows]
+        axes.plot(epochs, [row.train_loss for row in rows], "--", color=_colour(1), linewidth=1.5, label="training")
+        axes.plot(epochs, [row.val_loss for row in rows], color=_colour(0), linewidth=1.8, label="validation")
+        axes.axvline(best, color=_LINE, linewidth=1, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="loss")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+    kept = rows[best - 1]
+    alt = f"Loss over {len(rows)} epochs; the best is epoch {best}, validation loss {kept.val_loss:.3f}."
+    return _chart(draw, alt=alt, caption="Loss by epoch (dotted: the epoch kept)", legend=("training", "validation"))
+
+
+def _colour(i: int) -> str:
+    return _COLOURS[i % len(_COLOURS)]
+
+
+def _chart(draw: Callable[[Axes], None], *, alt: str, caption: str, legend: Sequence[str] = ()) -> Chart:
+    colours = {"text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK}
+    with mpl.rc_context({**colours, "axes.edgecolor": _LINE, "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=_SIZE_IN, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.grid(color=_LINE, linewidth=0.4, alpha=0.4)
+        axes.tick_params(length=0)
+        if len(legend) > 1:
+            figure.legend(loc="outside upper left", ncols=min(3, len(legend)), frameon=False, fontsize=8.5)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for stand_in, variable in _THEME.items():
+        svg = svg.replace(stand_in, variable)
+    head, closing, body = svg.partition(">")
+    return Chart(svg=f"{head}{closing}{_STYLE}{body}", alt=alt, caption=caption)

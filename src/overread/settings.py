@@ -106,6 +106,10 @@ class TrainSettings:
     )
     val_fraction: float = setting(0.15, "share of the images that picks the best epoch")
     test_fraction: float = setting(0.15, "share of the images that is scored once, at the end")
+    calibrate_fraction: float = setting(
+        0.0,
+        "share of the images, taken from training, that temperature and sets are fitted on (0: the validation part)",
+    )
     seed: int = setting(0, "fixes the split, the new layer, the order and the augmentation")
     epochs: int = setting(20, "passes over the training part")
     batch_size: int = setting(32, "images in one step")
@@ -135,7 +139,7 @@ class TrainSettings:
         choices=("val_accuracy", "val_loss", "val_auroc"),
     )
     positive: str | None = setting(
-        None, "of two classes, the one that counts as disease in the AUROC (default: the second by name)"
+        None, "of two classes, the one that counts as disease (default: one that is not named as healthy)"
     )
     patience: int = setting(0, "stop after so many epochs without a better one; 0 never stops early")
     device: str = setting("auto", "cpu, cuda, or auto")
@@ -151,7 +155,15 @@ class TrainSettings:
             one_of(name.replace("_", "-"), getattr(self, name), field_.metadata["choices"])
         between("val-fraction", self.val_fraction, 0.01, 0.8)
         between("test-fraction", self.test_fraction, 0.01, 0.8)
-        between("val-fraction plus --test-fraction", self.val_fraction + self.test_fraction, 0.02, 0.9)
+        between("calibrate-fraction", self.calibrate_fraction, 0, 0.5)
+        held_out = self.val_fraction + self.test_fraction
+        between("val-fraction plus --test-fraction", held_out, 0.02, 0.9)
+        between(
+            "val-fraction plus --test-fraction plus --calibrate-fraction",
+            held_out + self.calibrate_fraction,
+            0.02,
+            0.9,
+        )
         between("seed", self.seed, 0, 2**31 - 1)
         between("epochs", self.epochs, 1, 10_000)
         between("batch-size", self.batch_size, 2, 4096)

@@ -1,7 +1,8 @@
-"""Subjects made to measure: images and rows from arrays, no files."""
+"""Subjects made to measure: images and rows from arrays; and subjects of files, read as an audit reads them."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from overread.audit.subject import Subject
+from overread.data.cache import build_cache
+from overread.data.cohort import read_cohort
+from overread.data.image import resolve_window
+from overread.data.measures import NAMES
 from overread.data.pixels import Header
-from overread.data.rows import Cohort, Row
+from overread.data.rows import Cohort, CohortSettings, Row
 from overread.data.split import Split
+from overread.settings import ImageSettings
 
 MakeSubject = Callable[..., Subject]
+ReadSubject = Callable[..., Subject]
 SIZE_PX = 64
 
 
@@ -74,3 +81,26 @@ def make_subject(tmp_path: Path) -> MakeSubject:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def read_subject(tmp_path_factory: pytest.TempPathFactory) -> ReadSubject:
+    """`read_subject(source, image=..., cohort=...)`: every image decoded and measured, no division."""
+
+    def read(source: Path, *, image: ImageSettings | None = None, cohort: CohortSettings | None = None) -> Subject:
+        listed = read_cohort(source, cohort)
+        settings = resolve_window(image or ImageSettings(size_px=64), listed.headers())
+        cache = build_cache(listed, settings, folder=tmp_path_factory.mktemp("cache"))
+        good = dataclasses.replace(listed.subset(cache.good), problems=(*listed.problems, *cache.problems))
+        return Subject(cohort=good, pixels=cache.pixels, places=cache.good, measures=cache.measures[cache.good])
+
+    return read
+
+
+def measured(n: int, **values: float | Sequence[float]) -> NDArray[np.float32]:
+    """Measures of n frames of an ordinary head CT, but for the named ones: (n, len(NAMES)) float32."""
+    usual = {"low": -1024, "floor": -1005, "median": -900, "p99": 1100, "high": 1500, "black": 0.4, "white": 0.03}
+    table = np.zeros((n, len(NAMES)), np.float32)
+    for name, value in {**usual, **values}.items():
+        table[:, NAMES.index(name)] = value
+    return table

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from tests.audit.conftest import MakeSubject, picture
 
 from overread.audit.audit import CHECKS, Audit, audit, fatal_marks, in_short, read_audit
-from overread.audit.check import SEVERITIES
+from overread.audit.check import SEVERITIES, Finding
 from overread.errors import CohortError, SettingsError
+
+_NOT_OF_THE_SPLIT = Finding(code="L04", title="x", severity="fatal", what="x", do="x", n=1, unit="classes")
 
 
 @pytest.fixture
@@ -49,6 +52,23 @@ def test_what_is_ignored_is_kept_with_its_reason_and_does_not_count(make_subject
     assert found.worst == "note"
     assert [one.code for one in found.ignored] == ["L06"]
     assert found.to_json()["why"] == {"L06": "one image a patient"}
+
+
+def test_of_an_earlier_audit_only_what_a_division_changes_is_asked_anew(make_subject: MakeSubject) -> None:
+    cohort = [picture(at) for at in range(16)], ["a"] * 8 + ["b"] * 8
+    patients = [f"p{at // 2}" for at in range(16)]
+    apart = [("train", "test")[at // 4 % 2] for at in range(16)]
+    first = audit(make_subject(*cohort, patients=patients, parts=apart))
+    assert "L01" not in {one.code for one in first.findings}
+    told = dataclasses.replace(first, findings=(*first.findings, _NOT_OF_THE_SPLIT))
+
+    mixed = make_subject(*cohort, patients=patients, parts=["train", "test"] * 8)
+    again = audit(mixed, earlier=told, ignore={"L04": "told of before"})
+    assert "L01" in {one.code for one in again.findings}
+    assert again.ignored == (_NOT_OF_THE_SPLIT,)
+    back = audit(make_subject(*cohort, patients=patients, parts=apart), earlier=again)
+    assert "L01" not in {one.code for one in back.findings}
+    assert _NOT_OF_THE_SPLIT in back.findings
 
 
 @pytest.mark.parametrize(("code", "why"), [("X99", "a good reason"), ("L06", ""), ("L06", "because")])

@@ -37,6 +37,28 @@ def test_networks_are_trained_on_one_split_and_set_side_by_side(cohort_folder, f
     assert capsys.readouterr().out.count("has ended already; kept.") == 2
 
 
+def test_networks_are_compared_fold_by_fold(cohort_folder, flags, tmp_path, capsys) -> None:
+    words = ["compare", str(cohort_folder), *flags, "--patient-regex", r"/(\w\d)-", "--no-audit", "--backbones", TWO]
+    assert run([*words, "--folds", "2", "--margin", "0.1", "--out", str(tmp_path / "networks")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("Cross-validation: 2 folds.") == 2
+    assert "resampled t-test of 2 folds" in " ".join(printed.split())
+    assert (tmp_path / "networks" / "comparison.json").exists()
+
+
+def test_finished_runs_are_compared_as_they_are(trained, tmp_path, capsys, refusal) -> None:
+    again = tmp_path / "again"
+    assert run(["evaluate", str(trained.folder), "--out", str(again)]) == 0
+    capsys.readouterr()
+    assert run(["compare", "--runs", str(trained.folder), str(again), "--margin", "0.01"]) == 0
+    assert "put no network above another" in capsys.readouterr().out
+    assert "must name two runs or more" in refusal("compare", "--runs", again, again)
+    assert "--epochs goes with a training" in refusal("compare", "--runs", again, trained.folder, "--epochs", "3")
+    assert "DATA goes with a training" in refusal("compare", trained.source, "--runs", again, trained.folder)
+    assert "--margin 2 is out of range" in refusal("compare", "--runs", again, trained.folder, "--margin", "2")
+    assert "Give DATA and --backbones" in refusal("compare")
+
+
 @pytest.mark.parametrize("names", ["test_resnet", "test_resnet,test_resnet", ","])
 def test_fewer_than_two_networks_are_refused(names: str, cohort_folder, flags, refusal) -> None:
     assert "must name two networks or more" in refusal("compare", cohort_folder, *flags, "--backbones", names)

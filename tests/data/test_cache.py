@@ -20,6 +20,7 @@ from overread.data.alike import fingerprint
 from overread.data.cache import Cache, build_cache
 from overread.data.cohort import Cohort, CohortSettings, read_cohort
 from overread.data.image import prepare, read_frames, read_image
+from overread.data.measures import NAMES, measure
 from overread.errors import RunError
 from overread.settings import ImageSettings
 
@@ -66,10 +67,13 @@ def test_every_image_is_there_as_it_is_prepared(source: Path) -> None:
     assert not cache.pixels.flags.writeable
     assert cache.good.tolist() == list(range(N_FILES + 3))
     assert cache.problems == ()
-    for row, pixels, found in zip(cohort.rows, cache.pixels, cache.fingerprints, strict=True):
-        expected = prepare(read_image(cohort.locate(row), frame=row.frame), SETTINGS)
-        assert (pixels == expected).all()
-        assert (found == fingerprint(expected)).all()
+    assert (cache.measures.shape, cache.measures.dtype) == ((N_FILES + 3, len(NAMES)), np.float32)
+    for at, row in enumerate(cohort.rows):
+        image = read_image(cohort.locate(row), frame=row.frame)
+        expected = prepare(image, SETTINGS)
+        assert (cache.pixels[at] == expected).all()
+        assert (cache.fingerprints[at] == fingerprint(expected)).all()
+        assert (cache.measures[at] == measure(image, expected)).all()
 
 
 def test_each_file_is_opened_once(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +99,7 @@ def test_a_second_build_decodes_nothing(source: Path, request: pytest.FixtureReq
     )
     assert (again.pixels == first.pixels).all()
     assert (again.fingerprints == first.fingerprints).all()
+    assert (again.measures == first.measures).all()
     assert done == [(33, 33)]
 
 
@@ -107,7 +112,7 @@ def test_the_number_of_workers_changes_no_bit(source: Path) -> None:
         build(source, workers=workers)
         found.append(content(source.parent / "cache"))
         shutil.rmtree(source.parent / "cache")
-    assert set(found[0]) == {"pixels.npy", "fingerprints.npy", "cache.json"}
+    assert set(found[0]) == {"pixels.npy", "fingerprints.npy", "measures.npy", "cache.json"}
     assert found[0] == found[1] == found[2]
 
 
@@ -130,6 +135,7 @@ def test_bad_images_are_problems_and_zeros_and_not_good(source: Path) -> None:
     }
     assert sorted([*bad, *cache.good.tolist()]) == list(range(len(cohort)))
     assert not cache.pixels[bad].any()
+    assert not cache.measures[bad].any()
     assert build(source).problems == cache.problems
 
 
@@ -171,7 +177,7 @@ def test_other_settings_or_another_list_are_read_again(source: Path) -> None:
     assert len(build(source).pixels) == N_FILES + 2
 
 
-@pytest.mark.parametrize("name", ["pixels.npy", "fingerprints.npy", "cache.json"])
+@pytest.mark.parametrize("name", ["pixels.npy", "fingerprints.npy", "measures.npy", "cache.json"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "empty", "junk"])
 def test_a_cache_that_is_not_whole_is_made_anew(source: Path, name: str, damage: str) -> None:
     build(source)
@@ -190,7 +196,7 @@ def test_leftovers_of_a_killed_build_go(source: Path) -> None:
     folder.mkdir()
     (folder / ".part-0123abcd-pixels.npy").write_bytes(b"half")
     build(source)
-    assert set(content(folder)) == {"pixels.npy", "fingerprints.npy", "cache.json"}
+    assert set(content(folder)) == {"pixels.npy", "fingerprints.npy", "measures.npy", "cache.json"}
 
 
 _BUILD = """

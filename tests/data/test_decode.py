@@ -13,6 +13,7 @@ import overread.data.decode as decode_module
 from overread.data.alike import fingerprint
 from overread.data.decode import Decoded, File, decode_file, decode_files
 from overread.data.image import prepare, read_image
+from overread.data.measures import measure
 from overread.errors import RunError
 from overread.settings import ImageSettings
 
@@ -43,6 +44,8 @@ def test_a_file_fills_its_rows(tmp_path: Path) -> None:
     assert not pixels[:2].any()
     assert [(decoded.rows, decoded.problem) for decoded in found] == [((2,), None)]
     assert (found[0].fingerprint == fingerprint(expected)).all()
+    assert found[0].measures is not None
+    assert (found[0].measures == measure(read_image(file.path), expected)).all()
 
 
 def test_a_file_that_cannot_be_opened_is_one_problem_of_all_its_rows(tmp_path: Path) -> None:
@@ -83,6 +86,7 @@ def test_processes_do_what_one_does(tmp_path: Path) -> None:
     for rows, decoded in found[0].items():
         assert decoded.problem == found[3][rows].problem
         assert np.array_equal(decoded.fingerprint, found[3][rows].fingerprint)  # type: ignore[arg-type]
+        assert np.array_equal(decoded.measures, found[3][rows].measures)  # type: ignore[arg-type]
 
 
 def test_few_files_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

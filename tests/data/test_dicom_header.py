@@ -74,3 +74,20 @@ def test_hounsfield_units_only_where_the_file_says_so(make_dicom, attributes, sc
 def test_planes(make_dicom):
     for cosines, plane in (([0, 1, 0, 0, 0, -1], "sagittal"), ([1, 0, 0, 0, 0, -1], "coronal")):
         assert read_header(make_dicom(ImageOrientationPatient=cosines)).tags["orientation"] == plane
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tag", "value"),
+    [
+        ({"PatientAge": "063Y"}, "age_years", "63"),
+        ({"PatientAge": "018M"}, "age_years", "1.5"),
+        ({"PatientSex": "F"}, "sex", "F"),
+        ({"PatientSex": "DOE"}, "sex", None),
+        ({"StudyDate": "20200304"}, "month", "202003"),
+        ({"SeriesDate": "20210506"}, "month", "202105"),
+        ({"BurnedInAnnotation": "YES"}, "burnt_in", "YES"),
+        ({"ViewPosition": "AP"}, "view", "AP"),
+    ],
+)
+def test_patient_and_view_in_plain_values(make_dicom, attributes, tag, value):
+    assert read_header(make_dicom(**attributes)).tags.get(tag) == value

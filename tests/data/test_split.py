@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,37 @@ def test_an_empty_cohort_is_refused() -> None:
     for by in ("auto", "image"):
         with pytest.raises(SplitError):
             split_cohort(unknown_cohort(30).subset([]), by=by)
+
+
+def cohort_of(n_patients: int, *, images_each: int) -> Cohort:
+    """Patients of three classes in turn."""
+    rows = [
+        Row(path=f"{who}/{at}.png", label="abc"[who % 3], patient=f"P{who}")
+        for who in range(n_patients)
+        for at in range(images_each)
+    ]
+    return Cohort(root=Path(), rows=tuple(rows), classes=("a", "b", "c"), patients_from="column")
+
+
+@pytest.mark.parametrize("by", ["patient", "fold:1/3", "image"])
+def test_a_calibration_part_is_taken_from_training_alone(by):
+    made = cohort_of(30, images_each=4)
+    before, after = (split_cohort(made, by=by, calibrate=share, seed=3) for share in (0.0, 0.2))
+    for part in ("val", "test"):
+        assert before.indices(part).tolist() == after.indices(part).tolist()
+    kept = after.indices("calibrate")
+    assert 0.15 * len(made) <= len(kept) <= 0.25 * len(made)
+    assert set(kept) <= set(before.indices("train"))
+    assert {made.rows[place].label for place in kept} == set(made.classes)
+    if by != "image":
+        patients = made.patients()
+        others = [patients[place] for part in ("train", "val", "test") for place in after.indices(part)]
+        assert not {patients[place] for place in kept} & set(others)
+
+
+def test_a_list_can_name_its_calibration_part():
+    made = cohort_of(12, images_each=1)
+    words = ["train", "val", "calibrate", "test"] * 3
+    rows = tuple(dataclasses.replace(row, split=word) for row, word in zip(made.rows, sorted(words), strict=True))
+    split = split_cohort(dataclasses.replace(made, rows=rows), by="given", calibrate=0.3)
+    assert split.parts == tuple(sorted(words))

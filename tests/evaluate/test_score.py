@@ -8,7 +8,9 @@ import pytest
 
 from overread.errors import CohortError, ModelError
 from overread.evaluate.score import TABLE_HEADINGS, Score, as_table, notes, score
+from overread.stats import metrics
 from overread.stats.intervals import wilson
+from overread.stats.jackknife import patient_jackknife
 
 CLASSES = ("aneurysm", "cancer", "tumor")
 
@@ -102,6 +104,27 @@ def test_one_patient_a_class_gets_no_interval_by_patient():
     assert result.figure("auroc").method == "no interval: a class has only one patient"
     by_image = wilson(80, 120)
     assert result.figure("accuracy").high - result.figure("accuracy").low > 1.5 * (by_image[1] - by_image[0])
+
+
+def test_areas_have_their_interval_on_the_log_odds_by_patient():
+    truth, p, patients = case(k=2)
+    found, codes = scored(truth, p, patients, ("healthy", "ill")), np.repeat(np.arange(90), 2)
+    for name, figure in (("auroc", metrics.auroc), ("average_precision", metrics.average_precision)):
+
+        def statistic(weights, figure=figure):
+            return figure(truth == 1, p[:, 1], weights=weights)[:, None]
+
+        low, high = patient_jackknife(statistic, codes, np.arange(90) % 2).logit_interval()
+        assert (found.figure(name).low, found.figure(name).high) == pytest.approx((low[0], high[0]))
+        assert "log odds" in found.figure(name).method
+
+
+def test_areas_that_cannot_vary_are_not_told_as_certain():
+    truth = np.arange(60) % 2
+    for p in (np.full((60, 2), 0.5), np.eye(2)[truth]):
+        found = scored(truth, p, [f"p{i}" for i in range(60)], ("healthy", "ill"))
+        for name in ("auroc", "average_precision"):
+            assert found.figure(name).high - found.figure(name).low > 0.05
 
 
 def test_few_patients_are_called_rough():

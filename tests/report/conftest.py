@@ -1,28 +1,21 @@
 from __future__ import annotations
 
 import csv
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from tests.conftest import make_predictions
-from tests.report.again import Rows
-from tests.report.tree import Node, parse_page
 
-from overread.audit.audit import CHECKS, Audit
+from overread.audit.audit import Audit
 from overread.audit.check import Finding
-from overread.evaluate.predictions import Predictions, write_predictions
+from overread.data.cohort import patient_hash
 from overread.evaluate.score import Score, score
-from overread.evaluate.second_read import second_read
-from overread.model.caution import Caution
-from overread.report.html import render
-from overread.report.page import Page, count_cells, list_limits
-from overread.run.job import Job
-from overread.run.train import train
-from overread.settings import ImageSettings, recipe_settings
+from overread.model.bundle import Card, seal, write_json
+from overread.report.checklist import fill_in
+from overread.settings import ImageSettings, TrainSettings
+from overread.stats.intervals import Measured
 
 
 @pytest.fixture
@@ -62,109 +55,187 @@ def assert_all_inside():
     return check
 
 
-def make_page(found: Predictions, caution: Caution, *, audit: Audit | None = None, **more: Any) -> Page:
-    """The page of these predictions; `more` are other fields of it, or arguments of `second_read`."""
-    asked = {key: more.pop(key) for key in list(more) if key not in Page.__dataclass_fields__}
-    read = second_read(found, caution=caution, audit=audit, **{"seed": 0, **asked})
-    parts = tuple(dict.fromkeys(found.parts))
-    labels = [found.classes[code] for code in found.truth]
-    fields = {
-        "counted_parts": parts,
-        "counts": count_cells(found.classes, parts, list(zip(labels, found.parts, found.patients, strict=True))),
-        "name": "run", "subtitle": "a model", "written": "1 May 2026", "version": "0",
-        "intended_use": "Research use.", "data_words": ("Some images.",),
-        "limits": list_limits(read, external=False), "commands": ("overread replay run",),
-    }  # fmt: skip
-    return Page(read=read, found=found, audit=audit, **{**fields, **more})
+CLASSES = ("aneurysm", "tumor")
+PATIENTS = {"train": 8, "val": 4, "test": 6}
+IMAGES_A_PATIENT = 2
+NAME = "MUELLER"
+"""what every patient of the model folders below is called, with a number"""
 
 
-PROBE = Finding(
-    code="S01", title="The frame tells the classes", severity="serious", what="It does. Much.", do="Crop.",
-    n=1, unit="images", evidence={"auroc": 0.612},
-)  # fmt: skip
-CASES = {
-    "three classes by patient": {
-        "classes": ("cyst", "normal", "tumor"),
-        "parts": {"val": 60, "calibrate": 200, "test": 90},
-        "images_each": 3,
-        "facts": {"sex": ("F", "M"), "site": ("north", "south", "")},
-    },
-    "two classes, patients unknown": {
-        "classes": ("normal", "tumor"),
-        "parts": {"val": 140, "test": 70},
-        "images_each": 1,
-        "known": False,
-        "skill": 2.0,
-        "facts": {"sex": ("F", "M"), "kernel": ("B30f", "B70f")},
-    },
-}
+def split_rows(*, shared: bool = False, unknown: bool = False, unused: int = 0) -> list[dict[str, str]]:
+    """The lines of a split.csv: patients of both classes in turn, each with two images."""
+    rows = []
+    for part, n in PATIENTS.items():
+        for i in range(n):
+            patient = f"{NAME}-{'train' if shared and part == 'test' and i < 2 else part}-{i}"
+            for frame in range(IMAGES_A_PATIENT):
+                label, name = CLASSES[i % 2], "" if unknown else patient_hash(patient)
+                rows.append(
+                    {
+                        "path": f"{label}/{patient}.dcm",
+                        "frame": str(frame),
+                        "label": label,
+                        "patient": name,
+                        "split": part,
+                    }
+                )
+    return rows + [{**rows[0], "split": ""}] * unused
 
 
-@pytest.fixture(scope="session")
-def trained_on_shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short training on pictures of 90 patients at two sites: grey of three shades in noise."""
-    source, rng = tmp_path_factory.mktemp("shades"), np.random.default_rng(0)
-    lines = ["path,label,patient,site,split"]
-    for patient in range(90):
-        label, part = ("dark", "grey", "light")[patient % 3], ("train", "val", "test")[patient // 30]
-        site, shade = ("north", "south")[patient // 3 % 2], 90 + 25 * (patient % 3) + rng.normal(0, 22)
-        for number in range(1 + patient % 2 + (patient % 3 == 0)):
-            pixels = shade + rng.normal(0, 10) + rng.normal(0, 30, (32, 32))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(source / f"{patient}-{number}.png")
-            lines.append(f"{patient}-{number}.png,{label},person {patient},{site},{part}")
-    (source / "list.csv").write_text("\n".join(lines) + "\n")
-    settings = recipe_settings(
-        "default", backbone="test_resnet", weights="none", epochs=4, batch_size=8, device="cpu", learning_rate=3e-3
+def audit_content() -> dict[str, Any]:
+    found = Finding(
+        code="D01",
+        title="The same image is in training and in test",
+        severity="serious",
+        what="3 test images (25%) show what an image in training shows.",
+        do="Leave the copies out.",
+        n=3,
+        unit="pairs",
+        where=(f"aneurysm/{NAME}-test-0.dcm = aneurysm/{NAME}-train-0.dcm",),
+        evidence={"pairs": [f"{NAME}-test-0"]},
     )
-    job = Job(source=source / "list.csv", out=source / "run", train=settings, image=ImageSettings(size_px=32))
-    train(job)
-    return job.out
+    return Audit(
+        findings=(found,), n_images=36, n_patients=18, asked=("L01", "D01"), why={"L06": "one image a patient"}
+    ).to_json()
 
 
-class Told:
-    """A report, and the rows of the table that stands beside it."""
+def evaluation_content(scored: Score) -> dict[str, Any]:
+    """What evaluation.json says, as far as it is read here."""
 
-    def __init__(self, folder: Path) -> None:
-        self.page = parse_page((folder / "report.html").read_text(encoding="utf-8"))
-        with (folder / "predictions.csv").open(newline="", encoding="utf-8") as stream:
-            self.rows = list(csv.DictReader(stream))
-        findings = json.loads((folder / "audit.json").read_text(encoding="utf-8"))["findings"]
-        self.probed = [found["evidence"]["auroc"] for found in findings if "auroc" in found["evidence"]]
-        self.classes = [name.removeprefix("probability ") for name in self.rows[0] if name.startswith("probability ")]
+    def figure(name: str, value: float, label: str | None = None) -> dict[str, Any]:
+        return Measured(
+            name=name, value=value, low=value - 0.1, high=value + 0.1, n_images=12, n_patients=6, method="m",
+            label=label,
+        ).to_json()  # fmt: skip
 
-    def of(self, part: str, **where: str) -> Rows:
-        chosen = [r for r in self.rows if r["split"] == part and all(r[key] == v for key, v in where.items())]
-        return Rows(chosen, self.classes)
+    group = {"n_images": 6, "n_patients": 5, "auroc": None}
+    few = {"n_images": 2, "n_patients": 1, "auroc": None, "accuracy": None}
+    return {
+        "verdict_in_words": "Believe it with care",
+        "verdict": {
+            "reasons": [
+                {"grade": "with care", "text": "The test part is small."},
+                {"grade": "good", "text": "All is well."},
+            ]
+        },
+        "by_patient": scored.to_json(),
+        "calibration": {
+            "temperature": 1.5,
+            "why": "fitted on the validation part",
+            "by_class": [
+                {
+                    "label": "tumor",
+                    "error": {"value": 0.125, "expected": 0.0625, "p": 0.5},
+                    "line": {"slope": figure("slope", 0.75), "intercept": figure("intercept", 0.25)},
+                }
+            ],
+        },
+        "certainty": {"given": {"coverage": figure("coverage", 0.875)}},
+        "operating": [
+            {
+                "label": "tumor",
+                "threshold": 0.4375,
+                "rule": "Youden",
+                "chosen_on": "val",
+                "prevalence": 0.5,
+                "figures": [figure("sensitivity", 0.625, "tumor")],
+            }
+        ],
+        "groups": [
+            {"fact": "sex", "value": "F", **group, "accuracy": figure("accuracy", 0.75)},
+            {"fact": "sex", "value": "M", **few},
+            {"fact": "scanner", "value": "Orbis", **group, "accuracy": figure("accuracy", 0.6875)},
+            {"fact": "site", "value": "Ulm", **group, "accuracy": figure("accuracy", 0.5625)},
+        ],
+    }
 
-    @property
-    def tested(self) -> Rows:
-        return self.of("test")
 
-    @property
-    def held_out(self) -> Rows:
-        """What the caution was fitted on."""
-        return self.of("calibrate") if len(self.of("calibrate")) else self.of("val")
+@pytest.fixture
+def model_folder(tmp_path: Path):
+    """Write a model folder as a finished run leaves it, without a network; settings and files can be changed."""
 
-    @property
-    def shown(self) -> list[str]:
-        """The classes that have rows of their own."""
-        return self.classes if len(self.classes) > 2 else self.classes[-1:]
+    def make(
+        *,
+        train: dict[str, Any] | None = None,
+        found: dict[str, Any] | None = None,
+        rows: list[dict[str, str]] | None = None,
+        audit: dict[str, Any] | None = None,
+        evaluated: bool = False,
+        classes: tuple[str, ...] = CLASSES,
+        source: str = f"/data/{NAME}-scans",
+        skipped: tuple[str, ...] = (),
+        **card: Any,
+    ) -> Path:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        rows = split_rows() if rows is None else rows
+        tested = [row for row in rows if row["split"] == "test"]
+        truth = np.array([i % len(classes) for i in range(len(tested))])
+        raw = np.random.default_rng(1).random((len(tested), len(classes))) + 0.5 * np.eye(len(classes))[truth]
+        patients = [row["patient"] or None for row in tested]
+        scored = score(truth, raw / raw.sum(1, keepdims=True), patients, classes, rng=np.random.default_rng(0))
+        settings = TrainSettings(**{"seed": 7, **(train or {})})
+        record = {
+            "source": source,
+            "train": dataclasses.asdict(settings),
+            "cohort": {"label_column": "label", "labels": None},
+            "found": {
+                "weights_sha256": "ab" * 32,
+                "data_sha256": "cd" * 32,
+                "split": "patient",
+                "patients_from": "dicom",
+            }
+            | (found or {}),
+            "versions": {"python": "3.11.7", "overread": "0.1.0", "torch": "2.4.0"},
+            "machine": {"system": "Linux", "processor": "x86_64", "cores": 2, "gpu": None},
+            "git_commit": None,
+        }
+        write_json(folder / "training.json", record)
+        write_json(folder / "metrics.json", scored.to_json())
+        write_table(folder / "split.csv", rows)
+        if audit is not None:
+            write_json(folder / "audit.json", audit)
+        if evaluated:
+            write_json(folder / "evaluation.json", evaluation_content(scored))
+        if skipped:
+            lines = [{"path": f"{NAME}.dcm", "kind": kind, "why": f"{NAME} is bad"} for kind in skipped]
+            write_table(folder / "skipped.csv", lines)
+        filled = {"backbone": "resnet18", "weights_source": "the hub's cache", "best_epoch": 4, **card}
+        image = ImageSettings(window="brain,subdural,bone")
+        versions = {"overread": "0.1.0", "timm": "1.0.9"}
+        defaults = {"image": image, "mean": (0.5,) * 3, "std": (0.25,) * 3, "versions": versions}
+        seal(folder, Card(classes=classes, **{**defaults, **filled}))
+        return folder
 
-    def table(self, kind: str) -> list[Node]:
-        return list(self.page.all("table", kind=kind))
+    return make
 
 
-TRAINED = "a training"
+def write_table(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-@pytest.fixture(scope="session", params=[*CASES, TRAINED])
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    if request.param == TRAINED:
-        return Told(request.getfixturevalue("trained_on_shades"))
-    found, caution = make_predictions(**CASES[request.param])
-    audit = Audit(findings=(PROBE,), n_images=len(found), n_patients=None, asked=tuple(c.code for c in CHECKS))
-    folder = tmp_path_factory.mktemp("told")
-    write_predictions(folder / "predictions.csv", found)
-    (folder / "audit.json").write_text(json.dumps(audit.to_json()))
-    (folder / "report.html").write_text(render(make_page(found, caution, audit=audit)), encoding="utf-8")
-    return Told(folder)
+@pytest.fixture
+def answered(model_folder):
+    """The answer to one item of a new model folder: what is known and what is to be added, as two texts."""
+
+    def answer(which: str, number: str, **changes: Any) -> tuple[str, str]:
+        (filled,) = fill_in(model_folder(**changes), which).lists
+        (row,) = (row for row in filled.rows if row.item.number == number)
+        return " ".join(row.known), " ".join(row.add)
+
+    return answer
+
+
+@pytest.fixture
+def audit() -> dict[str, Any]:
+    """An audit.json with one serious finding that names patients, and one check that was left out."""
+    return audit_content()
+
+
+@pytest.fixture
+def rows():
+    """Make the lines of a split.csv."""
+    return split_rows

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from overread.audit import duplicates, labels, leakage, quality, shortcuts
+from overread.audit import duplicates, labels, leakage, privacy, quality, shortcuts
 from overread.audit.check import SEVERITIES, Check, Finding
 from overread.audit.subject import Subject
 from overread.errors import CohortError, SettingsError
 
-_FAMILIES = (leakage, duplicates, shortcuts, labels, quality)
+_FAMILIES = (leakage, duplicates, shortcuts, labels, quality, privacy)
 CHECKS: tuple[type[Check], ...] = tuple(check for family in _FAMILIES for check in family.CHECKS)
 """every check, by family"""
 VERDICTS = {
@@ -45,8 +45,9 @@ class Audit:
 
     @property
     def worst(self) -> str:
-        """The gravest severity of any finding; "note" where there is none."""
-        return min((finding.severity for finding in self.findings), key=SEVERITIES.index, default="note")
+        """The gravest severity of any finding that weighs on figures; "note" where there is none."""
+        weighed = (finding.severity for finding in self.findings if finding.on_figures)
+        return min(weighed, key=SEVERITIES.index, default="note")
 
     @property
     def verdict(self) -> str:
@@ -93,13 +94,25 @@ def check_ignored(ignore: Mapping[str, str]) -> None:
             raise SettingsError(f'--ignore {code} needs a reason that others understand: --why "...".')
 
 
-def audit(subject: Subject, *, ignore: Mapping[str, str] | None = None, progress: Progress | None = None) -> Audit:
-    """Make every check. `ignore` holds the reason for each code that is to be left out of the verdict."""
+def audit(
+    subject: Subject,
+    *,
+    ignore: Mapping[str, str] | None = None,
+    earlier: Audit | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Make every check. `ignore` holds the reason for each code that is to be left out of the verdict.
+
+    `earlier`: an audit of the same images divided otherwise, from which all is taken that a division does not change.
+    """
     ignore = dict(ignore or {})
     check_ignored(ignore)
+    known = {} if earlier is None else {one.code: one for one in (*earlier.findings, *earlier.ignored)}
     found = []
     for number, check in enumerate(CHECKS, start=1):
-        if (finding := check().look(subject)) is not None:
+        taken_over = earlier is not None and not check.of_split
+        finding = known.get(check.code) if taken_over else check().look(subject)
+        if finding is not None:
             found.append(finding)
         if progress is not None:
             progress(number, len(CHECKS))

@@ -17,6 +17,15 @@ KEPT = 200
 """images that a finding names at most; `n` counts all of them"""
 
 
+def in_percent(share: float) -> str:
+    """A share as people say it: what is there is never 0 %.
+
+    >>> in_percent(0.25), in_percent(0.004), in_percent(0)
+    ('25%', 'below 1%', '0%')
+    """
+    return "below 1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that is wrong with the data, in words for a radiologist and in numbers for a program."""
@@ -37,6 +46,11 @@ class Finding:
     """plain values for JSON, by name"""
     reference: str = ""
 
+    @property
+    def on_figures(self) -> bool:
+        """Whether it weighs on a model's figures; what is said of privacy concerns the files alone."""
+        return not self.code.startswith("P")
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {**dataclasses.asdict(self), "where": list(self.where), "evidence": dict(self.evidence)}
@@ -51,6 +65,8 @@ class Check(ABC):
     severity: ClassVar[str]
     reference: ClassVar[str]
     """where the reader can learn why it matters: a paper or a clause of a standard"""
+    of_split: ClassVar[bool] = False
+    """whether the answer depends on how the images are divided, so that another division is asked about anew"""
 
     @abstractmethod
     def look(self, subject: Subject) -> Finding | None:

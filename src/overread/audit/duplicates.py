@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from overread.audit.check import Check, Finding
+from overread.audit.check import Check, Finding, in_percent
 from overread.audit.nearby import POSITIONS
 from overread.audit.subject import Subject
 from overread.audit.twins import Twins
@@ -27,6 +27,7 @@ class SameImageInTwoParts(Check):
     code = "D01"
     title = "The same image is in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Barz & Denzler 2020, J Imaging 6:41, doi:10.3390/jimaging6060041"
 
     def look(self, subject: Subject) -> Finding | None:
@@ -41,8 +42,8 @@ class SameImageInTwoParts(Check):
         known = {*found.first[parts[found.first] == "test"], *found.second[parts[found.second] == "test"]}
         share = len(known) / max(1, (parts == "test").sum())
         return self.finding(
-            what=f"{len(known)} test {_images(len(known))} ({share:.0%}) {_shows(len(known))} what an image in "
-            f"training or validation shows ({_how(found)}).",
+            what=f"{len(known)} test {_images(len(known))} ({in_percent(share)}) {_shows(len(known))} what an image "
+            f"in training or validation shows ({_how(found)}).",
             do="Keep such images in one part (--split patient, or name the patients), or leave the copies out.",
             n=len(found),
             unit="pairs",

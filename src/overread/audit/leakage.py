@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-from overread.audit.check import Check, Finding
+from overread.audit.check import Check, Finding, in_percent
 from overread.audit.sequence import find_runs
 from overread.audit.subject import Subject
 from overread.data.rows import patient_hash
@@ -25,6 +25,7 @@ class PatientInTwoParts(Check):
     code = "L01"
     title = "A patient is in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Yagis et al. 2021, Sci Rep 11:22544, doi:10.1038/s41598-021-01681-w"
 
     def look(self, subject: Subject) -> Finding | None:
@@ -36,7 +37,7 @@ class PatientInTwoParts(Check):
         names = [patient_hash(str(who)) for who in shared]
         return self.finding(
             what=f"{_patients(len(shared))} in the test part {'is' if len(shared) == 1 else 'are'} in training too, "
-            f"with {images} of the {tested} test images ({share:.0%}). The network can know them again.",
+            f"with {images} of the {tested} test images ({in_percent(share)}). The network can know them again.",
             do="Split by patient: --split patient.",
             n=len(shared),
             unit="patients",
@@ -52,6 +53,7 @@ class SeriesInTwoParts(Check):
     code = "L02"
     title = "Slices of one series are in training and in test"
     severity = "serious"
+    of_split = True
     reference = "Yagis et al. 2021, Sci Rep 11:22544, doi:10.1038/s41598-021-01681-w"
 
     def look(self, subject: Subject) -> Finding | None:
@@ -65,7 +67,7 @@ class SeriesInTwoParts(Check):
                 plural = what if len(shared) == 1 or what == "series" else "studies"
                 return self.finding(
                     what=f"{len(shared)} {plural} {'is' if len(shared) == 1 else 'are'} divided: {images} test "
-                    f"images ({share:.0%}) have neighbours in training that show nearly the same.",
+                    f"images ({in_percent(share)}) have neighbours in training that show nearly the same.",
                     do="Split by patient, so that a series stays whole: --split patient.",
                     n=len(shared),
                     unit=plural,

@@ -34,6 +34,8 @@ class Subject:
     """the division that is to be trained with, where there is one"""
     features: NDArray[np.float32] | None = field(default=None, repr=False)
     """(n, d), what a pretrained network sees in each image; None where there is no network"""
+    measures: NDArray[np.float32] | None = field(default=None, repr=False)
+    """(n, k), what was measured of each frame's own values when it was decoded; see `data.measures.NAMES`"""
     seed: int = 0
     shared: dict[str, Any] = field(default_factory=dict, repr=False)
     """what several checks need and one has made; see `once`"""

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write audit.json there")
     add_ignore(parser)
     add_workers(parser)
-    kept = ("split", "seed", "backbone", "weights", "val_fraction", "test_fraction")
+    kept = ("split", "seed", "backbone", "weights", "val_fraction", "test_fraction", "calibrate_fraction")
     others = tuple(field.name for field in dataclasses.fields(TrainSettings) if field.name not in kept)
     add_flags(parser, TrainSettings, title="the training to come", omit=others)
     add_flags(parser, ImageSettings, title="images")

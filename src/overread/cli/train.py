@@ -15,6 +15,7 @@ from overread.errors import RunError, SettingsError
 from overread.settings import RECIPES, ImageSettings, TrainSettings, from_dict, recipe_settings
 
 if TYPE_CHECKING:
+    from overread.cli.console import ConsoleWatcher
     from overread.run.job import Job
 
 MOST_WORKERS = 256
@@ -30,6 +31,7 @@ overread train list.csv --out runs/first  # list.csv: path,label,patient
 overread train dicom/ --labels labels.csv
 overread train scans/ --patient-regex 'case(\d+)_' --window brain
 overread train scans/ --recipe paper --split image
+overread train scans/ --folds 5           # every patient tested once
 overread train --resume runs/first        # after Ctrl-C or a crash""".strip()
 
 
@@ -52,12 +54,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=whole_number, default=1, metavar="N", help="train N seeds and report the spread"
     )
+    add_folds(parser)
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
     )
     add_audit(parser)
     add_workers(parser)
     add_settings(parser)
+
+
+def add_folds(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of cross-validation."""
+    parser.add_argument(
+        "--folds", type=whole_number, metavar="K", help="cross-validate: K trainings, each patient tested once"
+    )
+    parser.add_argument(
+        "--leave-one-site-out", action="store_true", help="train once for each site, and test on that site"
+    )
+    parser.add_argument(
+        "--repeats", type=whole_number, metavar="R", help="with either: all of it R times, each with its own seed"
+    )
 
 
 def add_audit(parser: argparse.ArgumentParser) -> None:
@@ -162,11 +178,29 @@ def run(args: argparse.Namespace) -> int:
                 outcomes = many.run_all(many.by_seed(job, args.seeds), out=job.out, watch=watch)
             print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=True)
             return 0
+        elif args.folds is not None or args.leave_one_site_out:
+            _cross_validate(args, job, watch)
+            return 0
         else:
             with told_how_to_go_on(job.out):
                 outcome = train(job, watch=watch)
         print_outcome(outcome, console=watch.console)
     return 0
+
+
+def _cross_validate(args: argparse.Namespace, job: Job, watch: ConsoleWatcher) -> None:
+    """Train once for each fold or site, and print them together."""
+    from overread.cli.folds import print_folds
+    from overread.cli.outcome import told_to_repeat
+    from overread.run.folds import cross_validate, leave_sites_out
+
+    repeats = 1 if args.repeats is None else args.repeats
+    with told_to_repeat(job.out):
+        if args.folds is not None:
+            found = cross_validate(job, n_folds=args.folds, n_repeats=repeats, watch=watch)
+        else:
+            found = leave_sites_out(job, n_repeats=repeats, watch=watch)
+    print_folds(found, out=job.out, console=watch.console)
 
 
 def check_workers(args: argparse.Namespace) -> None:
@@ -183,6 +217,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.resume is not None:
         given = [*given_flags(args, TrainSettings), *given_flags(args, ImageSettings)]
         given += given_flags(args, CohortSettings)
+        given += [name for name in ("folds", "repeats", "leave_one_site_out") if getattr(args, name)]
         if given or args.out or args.seeds != 1 or args.recipe != "default" or args.ignore or not args.audit:
             flag = given[0].replace("_", "-") if given else "out, --seeds, --recipe, --ignore or --no-audit"
             raise SettingsError(
@@ -192,3 +227,17 @@ def _check(args: argparse.Namespace) -> None:
     check_workers(args)
     if args.seeds < 1:
         raise SettingsError(f"--seeds {args.seeds} is out of range; it is 1 or more.")
+    check_folds(args, seeds=args.seeds, sites=args.leave_one_site_out)
+
+
+def check_folds(args: argparse.Namespace, *, seeds: int = 1, sites: bool = False) -> None:
+    """Refuse flags that go against cross-validation, and its own without it."""
+    asked = ["--folds"] * (args.folds is not None) + ["--leave-one-site-out"] * sites
+    if len(asked) > 1:
+        raise SettingsError("--folds and --leave-one-site-out are two ways to hold patients back. Give one of them.")
+    if args.repeats is not None and not asked:
+        raise SettingsError("--repeats goes with --folds or --leave-one-site-out; for plain repeats give --seeds.")
+    if asked and seeds > 1:
+        raise SettingsError(f"{asked[0]} is repeated by --repeats {args.seeds}, not by --seeds.")
+    if asked and args.split is not None:
+        raise SettingsError(f"{asked[0]} makes its own split, so --split {args.split} cannot be given. Leave it out.")

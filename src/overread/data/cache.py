@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from overread.data.alike import Fingerprints
 from overread.data.decode import Decoded, File, decode_files
+from overread.data.measures import NAMES, Measures
 from overread.data.rows import Cohort, Problem
 from overread.disk import remove_leftovers, replacing, write_atomically
 from overread.errors import RunError
 from overread.settings import ImageSettings
 
-_PIXELS, _FINGERPRINTS, _KEY = "pixels.npy", "fingerprints.npy", "cache.json"
-_VERSION = 1
-"""of what is written and of how pixels are prepared: another number makes old caches void"""
+_PIXELS, _FINGERPRINTS, _MEASURES, _KEY = "pixels.npy", "fingerprints.npy", "measures.npy", "cache.json"
+_VERSION = 2
+"""of what is written and of how pixels are prepared and measured: another number makes old caches void"""
 _SPARE_BYTES = 64 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
@@ -36,12 +37,13 @@ class Cache:
     """The prepared images of a cohort, a row an image.
 
     pixels: (n, size_px, size_px, 3) uint8, memory-mapped, read only. fingerprints: (n, 4) uint64, see
-    `alike.fingerprint`. Rows that could not be read are zeros in both, have their reason in `problems`, and
-    are not in `good`: (m,) int64, the places of the others.
+    `alike.fingerprint`. measures: (n, k) float32, see `measures.NAMES`. Rows that could not be read are zeros in
+    all three, have their reason in `problems`, and are not in `good`: (m,) int64, the places of the others.
     """
 
     pixels: NDArray[np.uint8]
     fingerprints: Fingerprints
+    measures: Measures
     good: NDArray[np.int64]
     problems: tuple[Problem, ...]
 
@@ -73,6 +75,8 @@ def build_cache(
         decode_files(_files(cohort), temporary, settings, workers=workers, report=filled.add)
     with replacing(folder / _FINGERPRINTS) as temporary:
         np.save(temporary, filled.fingerprints)
+    with replacing(folder / _MEASURES) as temporary:
+        np.save(temporary, filled.measures)
     problems = [[row, *dataclasses.astuple(problem)] for row, problem in sorted(filled.problems.items())]
     content = {"key": key, "bad": np.flatnonzero(~filled.is_good).tolist(), "problems": problems}
     write_atomically(folder / _KEY, json.dumps(content))
@@ -87,6 +91,7 @@ class _Filled:
 
     def __init__(self, n: int, progress: Progress | None) -> None:
         self.fingerprints: Fingerprints = np.zeros((n, 4), np.uint64)
+        self.measures: Measures = np.zeros((n, len(NAMES)), np.float32)
         self.is_good = np.zeros(n, dtype=bool)
         self.problems: dict[int, Problem] = {}
         self._done, self._total, self._progress = 0, n, progress
@@ -96,9 +101,10 @@ class _Filled:
         rows = list(decoded.rows)
         if decoded.problem is not None:
             self.problems[rows[0]] = decoded.problem
-        elif decoded.fingerprint is not None:
+        elif decoded.fingerprint is not None and decoded.measures is not None:
             self.is_good[rows] = True
             self.fingerprints[rows] = decoded.fingerprint
+            self.measures[rows] = decoded.measures
         self._done += len(rows)
         if self._progress is not None:
             self._progress(self._done, self._total)
@@ -147,13 +153,14 @@ def _load(folder: Path, key: str, n: int) -> Cache | None:
             return None
         pixels = np.load(folder / _PIXELS, mmap_mode="r")
         fingerprints = np.load(folder / _FINGERPRINTS)
+        measures = np.load(folder / _MEASURES)
         problems = tuple(Problem(path=path, kind=kind, message=why) for _, path, kind, why in content["problems"])
         good = np.setdiff1d(np.arange(n, dtype=np.int64), np.array(content["bad"], dtype=np.int64))
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    if len(pixels) != n or fingerprints.shape != (n, 4):
+    if len(pixels) != n or fingerprints.shape != (n, 4) or measures.shape != (n, len(NAMES)):
         return None
-    return Cache(pixels=pixels, fingerprints=fingerprints, good=good, problems=problems)
+    return Cache(pixels=pixels, fingerprints=fingerprints, measures=measures, good=good, problems=problems)
 
 
 def _make_room(folder: Path, n: int, size_px: int) -> None:
@@ -163,7 +170,7 @@ def _make_room(folder: Path, n: int, size_px: int) -> None:
     except OSError as error:
         raise RunError(f"{folder} may not be written: {error.strerror}. Choose another folder.") from None
     remove_leftovers(folder)
-    for name in (_KEY, _PIXELS, _FINGERPRINTS):
+    for name in (_KEY, _PIXELS, _FINGERPRINTS, _MEASURES):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
     needed, free = n * size_px**2 * 3, shutil.disk_usage(folder).free

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from overread.data.alike import Fingerprints, fingerprint
 from overread.data.image import prepare, read_frames
+from overread.data.measures import Measures, measure
 from overread.data.rows import Problem
 from overread.errors import ImageError, RunError
 from overread.settings import ImageSettings
@@ -46,6 +47,7 @@ class Decoded:
     rows: tuple[int, ...]
     problem: Problem | None = None
     fingerprint: Fingerprints | None = None
+    measures: Measures | None = None
 
 
 Pixels = NDArray[np.uint8]
@@ -89,12 +91,13 @@ def _decode_frames(file: File, pixels: Pixels, settings: ImageSettings) -> Itera
         return
     for row in file.rows:
         try:
-            square = prepare(next(images), settings)
+            image = next(images)
+            square = prepare(image, settings)
         except ImageError as error:
             yield Decoded(rows=(row,), problem=_problem(file, error))
         else:
             pixels[row] = square
-            yield Decoded(rows=(row,), fingerprint=fingerprint(square))
+            yield Decoded(rows=(row,), fingerprint=fingerprint(square), measures=measure(image, square))
 
 
 def _problem(file: File, error: ImageError) -> Problem:

@@ -10,6 +10,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import UID
 
+from overread.data.dicom_identity import identifying
 from overread.data.pixels import Header, check_size, cut_short
 from overread.errors import ImageError
 
@@ -42,6 +43,7 @@ def describe(dataset: Dataset, path: Path) -> Header:
         series=_text(dataset, "SeriesInstanceUID"),
         instance=_text(dataset, "SOPInstanceUID"),
         tags=MappingProxyType(_tags(dataset)),
+        identifying=identifying(dataset),
     )
 
 
@@ -160,11 +162,18 @@ def _tags(dataset: Dataset) -> dict[str, str]:
         "orientation": _orientation(dataset),
         "image_type": _image_type(dataset),
         "burnt_in": _text(dataset, "BurnedInAnnotation"),
-        "sex": _text(dataset, "PatientSex"),
+        "view": _text(dataset, "ViewPosition"),
+        "sex": _sex(dataset),
         "age_years": _decimal(_age_years(dataset)),
         "month": _month(dataset),
     }
     return {name: value[:64] for name, value in found.items() if value}
+
+
+def _sex(dataset: Dataset) -> str | None:
+    """The patient's sex as M, F or O (PS3.3 C.7.1.1); None for anything else."""
+    text = (_text(dataset, "PatientSex") or "").upper()
+    return text if text in ("M", "F", "O") else None
 
 
 def _age_years(dataset: Dataset) -> float | None:
@@ -176,8 +185,8 @@ def _age_years(dataset: Dataset) -> float | None:
 
 
 def _month(dataset: Dataset) -> str | None:
-    """Year and month of the study; the day would be a step towards the person."""
-    text = (_text(dataset, "StudyDate") or "").replace(".", "")
+    """Year and month of the study or series; the day would be a step towards the person."""
+    text = (_text(dataset, "StudyDate") or _text(dataset, "SeriesDate") or "").replace(".", "")
     return text[:6] if text[:6].isascii() and text[:6].isdigit() and len(text) >= 6 else None
 
 

@@ -16,6 +16,8 @@ SPLIT_WORDS = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "calibrate": "calibrate",
+    "calibration": "calibrate",
     "test": "test",
     "testing": "test",
 }

@@ -23,8 +23,8 @@ class Header:
 
     `scale` is "hu" for Hounsfield units (CT), "raw" for stored values without a known unit (16-bit
     pictures, NIfTI, DICOM of other modalities), "display" for a picture that is ready to be looked at.
-    `tags` holds technical facts, and sex, age and month; never one that names a person or a place. Who is shown stays
-    out of the printed form.
+    `tags` holds technical facts, and sex, age and month; never one that names a person or a place. `identifying`
+    holds the keywords, never the values, of what in the file does. Who is shown stays out of the printed form.
     """
 
     format: str
@@ -37,6 +37,7 @@ class Header:
     series: str | None = field(default=None, repr=False)
     instance: str | None = field(default=None, repr=False)
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    identifying: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ FRACTIONS: Fractions = (0.7, 0.15, 0.15)
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The part of each row of a cohort: "train", "val", "test", or "" for a row that is not used.
+    """The part of each row of a cohort: "train", "val", "calibrate", "test", or "" for a row that is not used.
 
     `unit` says what was not divided: "patient", "alike" (images that are nearly the same), "image", "given",
     "fold 2 of 5" or "site NAME". `marks` are sentences that every output made with the split must carry.
@@ -55,6 +55,7 @@ def split_cohort(
     *,
     by: str = "auto",
     fractions: Fractions = FRACTIONS,
+    calibrate: float = 0.0,
     seed: int = 0,
     groups: Groups | None = None,
 ) -> Split:
@@ -64,7 +65,8 @@ def split_cohort(
     (test is fold K of N); "site:NAME" (test is that site); "auto" is given, else patient, else alike.
     `fractions` of train, val and test. `groups` are those of `alike_groups`: (n,) int64; they count for rows
     without a patient. A validation part that the list, a fold or a site does not bring is taken from training,
-    by patient. Raises SplitError where it cannot be done, SettingsError for another `by`.
+    by patient, and so is a calibration part, the share `calibrate` of all. Raises SplitError where it cannot be
+    done, SettingsError for another `by`.
     """
     rule = read_rule(by, cohort)
     if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
@@ -73,6 +75,8 @@ def split_cohort(
     together = cohort_groups(cohort, groups)
     work = _Work(cohort=cohort, together=together, fractions=fractions, rng=np.random.default_rng(seed))
     parts = _MAKERS[rule.kind](work, rule)
+    if calibrate and "calibrate" not in parts.tolist():
+        parts = _take_from_train(work, parts, "calibrate", calibrate * len(cohort), by_image=rule.kind == "image")
     kept_whole = rule.kind not in ("image", "given")
     check_parts(cohort, parts.tolist(), together if kept_whole else None)
     marks = _marks(cohort, parts.tolist(), rule)
@@ -129,7 +133,7 @@ def _by_image(work: _Work, rule: Rule) -> Parts:
 
 def _as_given(work: _Work, rule: Rule) -> Parts:
     parts = np.array([row.split for row in work.cohort.rows], dtype=object)
-    return parts if "val" in parts.tolist() else _with_val(work, parts, rule)
+    return parts if "val" in parts.tolist() else _with_val(work, parts)
 
 
 def _by_fold(work: _Work, rule: Rule) -> Parts:
@@ -138,7 +142,7 @@ def _by_fold(work: _Work, rule: Rule) -> Parts:
     shares = [1 / rule.n_folds] * rule.n_folds
     fold = divide_groups(work.together, work.cohort.labels(), shares, work.rng)
     parts = np.where(fold == rule.fold - 1, "test", "train").astype(object)
-    return _with_val(work, parts, rule)
+    return _with_val(work, parts)
 
 
 def _by_site(work: _Work, rule: Rule) -> Parts:
@@ -146,18 +150,26 @@ def _by_site(work: _Work, rule: Rule) -> Parts:
     there = np.array([row.site == rule.site for row in work.cohort.rows])
     parts = np.where(there, "test", "train").astype(object)
     parts[~there & np.isin(work.together, work.together[there])] = ""
-    return _with_val(work, parts, rule)
+    return _with_val(work, parts)
 
 
-def _with_val(work: _Work, parts: Parts, rule: Rule) -> Parts:
-    """Take the validation part from the training part, whole groups at a time."""
-    train = np.flatnonzero(parts == "train")
-    rest = work.cohort.subset(train)
-    groups = np.unique(work.together[train], return_inverse=True)[1].reshape(-1)
+def _with_val(work: _Work, parts: Parts) -> Parts:
+    """Take the validation part from the training part."""
     share = work.fractions[1] / (work.fractions[0] + work.fractions[1])
-    if len(train):
-        in_val = divide_groups(groups, rest.labels(), (1 - share, share), work.rng) == 1
-        parts[train[in_val]] = "val"
+    return _take_from_train(work, parts, "val", share * int((parts == "train").sum()))
+
+
+def _take_from_train(work: _Work, parts: Parts, name: str, n_images: float, *, by_image: bool = False) -> Parts:
+    """Take about so many images from the training part, whole groups at a time, or by image."""
+    train = np.flatnonzero(parts == "train")
+    if not len(train):
+        return parts
+    share = min(n_images / len(train), 0.9)
+    labels = work.cohort.subset(train).labels()
+    together = np.arange(len(train)) if by_image else work.together[train]
+    groups = np.unique(together, return_inverse=True)[1].reshape(-1)
+    taken = divide_groups(groups, labels, (1 - share, share), work.rng) == 1
+    parts[train[taken]] = name
     return parts
 
 

@@ -85,7 +85,9 @@ def shared_patients(cohort: Cohort, parts: Sequence[str | None]) -> dict[str, li
     for row, part in zip(cohort.rows, parts, strict=True):
         if row.patient is not None and part:
             found.setdefault(row.patient, set()).add(part)
-    return {who: [part for part in PARTS if part in held] for who, held in found.items() if len(held) > 1}
+    return {
+        who: [part for part in (*PARTS, "calibrate") if part in held] for who, held in found.items() if len(held) > 1
+    }
 
 
 def _check_given(cohort: Cohort) -> None:

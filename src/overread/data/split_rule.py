@@ -9,6 +9,7 @@ from overread.data.rows import Cohort
 from overread.errors import SettingsError, SplitError
 
 PARTS = ("train", "val", "test")
+"""the parts that every split has; a calibration part may be taken from training"""
 _MAX_FOLDS = 100
 
 

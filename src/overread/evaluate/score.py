@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from overread.evaluate.measure import RANKED, Sample, proportions, resampled
 from overread.stats.intervals import Measured
 from overread.stats.metrics import Floats
 
+FILE = "metrics.json"
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -30,6 +34,7 @@ TITLES = {
 }
 BRIEF = ("accuracy", "balanced_accuracy", "auroc", "f1", "sensitivity", "specificity")
 """what a table in the terminal shows"""
+_HEALTHY = re.compile(r"normal|healthy|controls?|negative|benign|none|non.*|(no|not|without)[ _-].+")
 TABLE_HEADINGS = ("figure", "class", "value", "95 % interval", "images", "patients")
 
 
@@ -94,14 +99,14 @@ def score(
 
     truth: (n,) int, index into classes. probabilities: (n, k) float, rows sum to 1; the predicted class is
     the most probable. patients: (n,), None where unknown. positive: the class that a two-class AUROC is of,
-    the second by default. Shares get Wilson's interval with the patients' design effect, all else a bootstrap
-    by patient.
+    `usual_positive` by default. Shares get Wilson's interval with the patients' design effect, AUROC and average
+    precision Student's on the log odds by patient, all else a bootstrap by patient.
 
     Raises CohortError for a part without images, ModelError for probabilities that are none.
     """
     t, p = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
     _check(t, p, len(classes), part)
-    of_positive = list(classes).index(positive) if positive is not None else len(classes) - 1
+    of_positive = list(classes).index(positive or usual_positive(classes))
     sample = Sample(t, p, patients, classes=classes, positive=of_positive, part=part)
     return Score(
         measured=tuple(sorted([*proportions(sample), *resampled(sample, rng)], key=_place(classes))),
@@ -112,6 +117,26 @@ def score(
         part=part,
         positive=classes[of_positive] if len(classes) == 2 else None,
     )
+
+
+def usual_positive(classes: Sequence[str]) -> str:
+    """The class that counts as disease: the last by name that no healthy person would be in.
+
+    >>> usual_positive(["covid", "non-covid"]), usual_positive(["normal", "nodule"]), usual_positive(["a", "b"])
+    ('covid', 'nodule', 'b')
+    """
+    ill = [name for name in classes if not _HEALTHY.fullmatch(name.strip().lower())]
+    return (ill or list(classes))[-1]
+
+
+def read_score(folder: Path) -> Score:
+    """Read the `metrics.json` of a run or an evaluation. Raises ModelError where it is missing or damaged."""
+    if not (folder / FILE).exists():
+        raise ModelError(f"{folder} holds no {FILE}. Give the folder of a finished run or evaluation.")
+    try:
+        return Score.from_json(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ModelError(f"{folder / FILE} cannot be read: {fault}. Train again.") from fault
 
 
 def _place(classes: Sequence[str]) -> Callable[[Measured], tuple[int, int]]:

@@ -77,10 +77,10 @@ def second_read(
 ) -> SecondRead:
     """Measure everything on the images of `part`, with what was chosen on the validation and calibration parts.
 
-    found: the predictions of all these parts. positive: of two classes the one that counts as disease, the second
-    by default. operating, prevalence: as for `operate`. internal: figures to set beside these. marks: what weighs
-    against these figures; carried: what every output of the model must say, and its own cohort alone is concerned by;
-    reasons: more to weigh. Raises CohortError where the part has no image.
+    found: the predictions of all these parts. positive: of two classes the one that counts as disease,
+    `usual_positive` by default. operating, prevalence: as for `operate`. internal: figures to set beside these.
+    marks: what weighs against these figures; carried: what every output of the model must say, and its own cohort
+    alone is concerned by; reasons: more to weigh. Raises CohortError where the part has no image.
     """
     tested, rng = found.part(part), np.random.default_rng(seed)
     scored = measure(tested, part=part, positive=positive, seed=seed)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from overread.evaluate.facts import TITLES
 from overread.evaluate.predictions import Predictions
-from overread.stats.intervals import Measured, delong, newcombe_auroc
+from overread.stats.intervals import Measured, delong_areas, newcombe_auroc
 from overread.stats.means import measured_share
 
 FEW = 20
@@ -18,7 +19,6 @@ FEW = 20
 TOO_FEW = 5
 """patients below which they say nothing, and could name a person"""
 _MOST_GROUPS = 8
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +86,15 @@ def _auroc(members: Predictions, labels: Sequence[str], part: str) -> Measured |
     values, errors = [], []
     for label in labels:
         code = members.classes.index(label)
-        value, variance = delong(members.truth == code, members.probabilities[:, code], patients)
-        values.append(value)
+        areas = delong_areas(members.truth == code, members.probabilities[:, code][None], patients)
+        variance = float(areas.covariance[0, 0])
+        values.append(float(areas.value[0]))
         errors.append(math.sqrt(variance) if variance >= 0 else math.nan)
     if any(map(math.isnan, values)):
         return None
     value, low, high, method = float(np.mean(values)), math.nan, math.nan, "mean over the classes, without interval"
     if len(labels) == 1:
-        low, high, method = _ends(value, errors[0], members, labels[0])
+        low, high, method = _ends(value, errors[0], areas.n_patients)
     return Measured(
         name="auroc",
         value=value,
@@ -107,14 +108,12 @@ def _auroc(members: Predictions, labels: Sequence[str], part: str) -> Measured |
     )
 
 
-def _ends(value: float, error: float, members: Predictions, label: str) -> tuple[float, float, str]:
+def _ends(value: float, error: float, n_patients: tuple[int, int]) -> tuple[float, float, str]:
     if math.isnan(error):
         return math.nan, math.nan, "no interval: one patient on a side"
     if not 0 < value < 1 or error == 0:
-        ill = members.truth == members.classes.index(label)
-        units = np.array(members.known_patients or range(len(members)), dtype=object)
-        sizes = [len(set(units[side].tolist())) for side in (ill, ~ill)]
-        return *newcombe_auroc(value, *sizes), "Newcombe's interval, as the two sides do not overlap"
-    odds, half = math.log(value / (1 - value)), _Z * error / (value * (1 - value))
+        return *newcombe_auroc(value, *n_patients), "Newcombe's interval, as the two sides do not overlap"
+    far = float(stdtrit(min(n_patients) - 1, 0.975))  # as many as there are of the rarer side
+    odds, half = math.log(value / (1 - value)), far * error / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-(odds + side * half))) for side in (-1, 1))
     return low, high, "DeLong's interval by patient, on the log odds"

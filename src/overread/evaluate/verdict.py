@@ -105,7 +105,7 @@ def _of_audit(audit: Audit | None) -> Iterable[Reason]:
         return
     for severity, grade in (("fatal", "do not"), ("serious", "with care")):
         for finding in audit.of(severity):
-            if not _is_probe(finding):
+            if finding.on_figures and not _is_probe(finding):
                 yield Reason(
                     grade="do not" if grade == "do not" else "with care",
                     text=f"{finding.title}. {_first_sentence(finding.what)}",
@@ -242,7 +242,7 @@ def _good(score: Score, audit: Audit | None, calibration: Calibration) -> Iterab
             text=f"AUROC {area} on {score.n_images} images{of} in the {score.part} part.",
             source="figures",
         )
-    if audit is not None and not audit.of("fatal") and not audit.of("serious"):
+    if audit is not None and audit.worst == "note":
         yield Reason(grade="good", text=f"{len(audit.asked)} checks of the data found nothing grave.", source="audit")
     if calibration.by_class and not any(one.is_off for one in calibration.by_class):
         yield Reason(

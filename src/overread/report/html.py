@@ -17,6 +17,7 @@ from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
 from overread.report import charts
 from overread.report.charts import Chart
+from overread.report.hidden import hide_patients
 from overread.report.page import Page
 
 FILE = "report.html"
@@ -55,6 +56,7 @@ def render(page: Page, *, for_print: bool = False) -> str:
     )
     environment.tests["nan"] = lambda value: isinstance(value, float) and math.isnan(value)
     environment.filters["fixed"] = _fixed
+    environment.filters["unnamed"] = lambda text: hide_patients(text, page.patients)
     environment.filters["brief"] = lambda rows: [row for row in rows if row.name in BRIEF]
     environment.filters["rest"] = lambda rows: [row for row in rows if row.name not in BRIEF]
     environment.filters["data_uri"] = lambda chart: _uri("image/svg+xml", picture(chart).encode())

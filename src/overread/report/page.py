@@ -34,6 +34,8 @@ class Page:
 
     name: str
     subtitle: str
+    dataset: str
+    """the name of the source of the images, without its folder"""
     written: str
     version: str
     read: SecondRead
@@ -48,6 +50,8 @@ class Page:
     best_epoch: int = 0
     mistakes: tuple[Picture, ...] = ()
     finding_pictures: tuple[tuple[str, tuple[Picture, ...]], ...] = ()
+    patients: frozenset[str] = frozenset()
+    """hashes of all patients whose identifiers may stand in a path: the page names none"""
     limits: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from overread.audit.audit import Audit
 from overread.evaluate.predictions import Predictions
 
 MOST_MISTAKES = 12
 _EACH_PATIENT = 2
 _SIDE_PX = 224
+_FINDINGS_SHOWN, _PICTURES_EACH = 6, 4
 
 FindPixels = Callable[[str, int], NDArray[np.uint8] | None]
 """The prepared image, (h, w, 3), of a path and a frame; None where it cannot be had."""
@@ -38,6 +40,32 @@ def mistakes(tested: Predictions, find: FindPixels) -> tuple[Picture, ...]:
         if pixels is not None:
             shown.append(mistake_picture(tested, place, pixels))
     return tuple(shown)
+
+
+def finding_pictures(audit: Audit | None, find: FindPixels) -> tuple[tuple[str, tuple[Picture, ...]], ...]:
+    """The first images that findings name, so that a person can check them with the eyes: each list of them once."""
+    named: dict[tuple[str, ...], list[str]] = {}
+    for finding in () if audit is None else audit.findings:
+        listed = [name.strip() for where in finding.where[:_PICTURES_EACH] for name in where.split(" = ")]
+        named.setdefault(tuple(listed[: 2 * _PICTURES_EACH]), []).append(f"{finding.title} ({finding.code})")
+    shown = []
+    for names, titles in named.items():
+        found = ((name, _named(name, find)) for name in names)
+        pictures = [
+            Picture(png=as_png(pixels), alt=f"The image {name}.", caption=name)
+            for name, pixels in found
+            if pixels is not None
+        ]
+        if pictures:
+            shown.append(("; ".join(titles), tuple(pictures)))
+    return tuple(shown[:_FINDINGS_SHOWN])
+
+
+def _named(name: str, find: FindPixels) -> NDArray[np.uint8] | None:
+    """The image that a finding names: `a.dcm`, or `a.dcm [3]` for a frame."""
+    path, bracket, frame = name.partition(" [")
+    number = frame.rstrip("]")
+    return find(path, int(number) if bracket and number.isdigit() else 0)
 
 
 def surest_mistakes(tested: Predictions, *, at_most: int = MOST_MISTAKES) -> list[int]:

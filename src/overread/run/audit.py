@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from overread.audit.audit import FILE, Audit, audit, check_ignored
+from overread.audit.audit import FILE, Audit, audit, check_ignored, read_audit
 from overread.audit.subject import Subject
 from overread.data.alike import alike_groups
 from overread.data.cache import Cache, build_cache
 from overread.data.cohort import Cohort, read_cohort
 from overread.data.image import resolve_window
+from overread.data.measures import Measures
 from overread.data.split import Split, split_cohort
 from overread.errors import SplitError, WeightsError
 from overread.model.bundle import write_json
@@ -63,6 +64,7 @@ def _audit(job: Job, folder: Path, watch: Watcher) -> Audit:
         cohort,
         pixels=cache.pixels,
         places=cache.good,
+        measures=cache.measures[cache.good],
         split=_split(cohort, cache, job),
         weights=_weights(job, watch, len(cohort)),
         job=job,
@@ -75,21 +77,33 @@ def look(
     *,
     pixels: NDArray[np.uint8],
     places: NDArray[np.int64],
+    measures: Measures,
     split: Split | None,
     weights: Weights | None,
     job: Job,
     watch: Watcher,
 ) -> Audit:
     """Audit a cohort whose images are prepared; `weights` are those of the network that looks for wrong labels."""
-    features = None
-    if weights is not None and weights.path is not None and len(cohort) <= MOST_FEATURES:
+    features, earlier = None, None if job.audited is None else read_audit(job.audited)
+    if earlier is None and weights is not None and weights.path is not None and len(cohort) <= MOST_FEATURES:
         from overread.training.features import pretrained_features
 
         features = pretrained_features(weights, pixels, places, settings=job.train, watch=watch)
     subject = Subject(
-        cohort=cohort, pixels=pixels, places=places, split=split, features=features, seed=job.train.seed
+        cohort=cohort,
+        pixels=pixels,
+        places=places,
+        split=split,
+        features=features,
+        measures=measures,
+        seed=job.train.seed,
     )
-    return audit(subject, ignore=job.ignore, progress=lambda done, total: watch.step("checks", done, total))
+    return audit(
+        subject,
+        ignore=job.ignore,
+        earlier=earlier,
+        progress=lambda done, total: watch.step("checks", done, total),
+    )
 
 
 def _split(cohort: Cohort, cache: Cache, job: Job) -> Split | None:
@@ -100,6 +114,7 @@ def _split(cohort: Cohort, cache: Cache, job: Job) -> Split | None:
             cohort,
             by=job.train.split,
             fractions=(1 - val - test, val, test),
+            calibrate=job.train.calibrate_fraction,
             seed=job.train.seed,
             groups=alike_groups(cache.fingerprints[cache.good]),
         )

@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import shlex
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from overread import __version__
 from overread.audit.audit import FILE as AUDIT
 from overread.audit.audit import Audit, read_audit
-from overread.audit.audit import audit as audit_subject
-from overread.audit.subject import Subject
-from overread.data.cache import Cache, build_cache
-from overread.data.cohort import Cohort, CohortSettings, Problem, read_cohort
-from overread.data.rows import HARMLESS, count_problems, show_problems
+from overread.data.cohort import CohortSettings
 from overread.data.split import UNKNOWN
-from overread.errors import BadInputsError, CohortError, ModelError, RunError
+from overread.errors import ModelError, RunError
 from overread.evaluate import second_read as reading
 from overread.evaluate.operating import RULE, check_rule
 from overread.evaluate.predictions import FILE as PREDICTIONS
-from overread.evaluate.predictions import Predictions, gather_predictions, read_predictions, write_predictions
-from overread.evaluate.score import Score
+from overread.evaluate.predictions import Predictions, read_predictions, write_predictions
+from overread.evaluate.score import FILE as METRICS
+from overread.evaluate.score import read_score
 from overread.evaluate.second_read import SecondRead, second_read
 from overread.evaluate.verdict import Reason
 from overread.model import bundle
-from overread.predict import BATCH, Predictor
+from overread.predict import Predictor
 from overread.report.html import FILE as REPORT
 from overread.report.html import write_pdf, write_report
 from overread.report.page import Page, count_cells, list_limits, today
-from overread.report.pictured import FindPixels, in_grey, mistakes
-from overread.run.job import Job, claimed, read_record, versions
+from overread.report.pictured import FindPixels, finding_pictures, mistakes
+from overread.run.elsewhere import EXTERNAL, Elsewhere, read_elsewhere
+from overread.run.job import SPLIT, claimed, read_record, versions
 from overread.training.watch import Silent, Watcher
 
-EXTERNAL = "external"
-METRICS = "metrics.json"
 PDF = "report.pdf"
-SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +50,6 @@ class Evaluation:
     skip_bad: bool = False
     pdf: bool = False
     workers: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Elsewhere:
-    """Images from elsewhere, as the network sees them."""
-
-    cohort: Cohort
-    pixels: NDArray[np.uint8]
-    places: NDArray[np.int64]
-
-    def find(self, window: str) -> FindPixels:
-        """Where the prepared image of a path and frame is found."""
-        places = {(row.path, row.frame): at for row, at in zip(self.cohort.rows, self.places, strict=True)}
-
-        def find(path: str, frame: int) -> NDArray[np.uint8] | None:
-            at = places.get((path, frame))
-            return None if at is None else in_grey(np.asarray(self.pixels[at]), window)
-
-        return find
 
 
 def evaluate(asked: Evaluation, *, watch: Watcher | None = None) -> SecondRead:
@@ -98,7 +69,15 @@ def evaluate(asked: Evaluation, *, watch: Watcher | None = None) -> SecondRead:
     with claimed(asked.out), tempfile.TemporaryDirectory(prefix="overread-") as folder:
         if asked.source is None:
             return _read_again(asked, predictor, own)
-        elsewhere = _prepare(asked, predictor, Path(folder), watch)
+        elsewhere = read_elsewhere(
+            asked.source,
+            asked.cohort,
+            predictor,
+            folder=Path(folder),
+            skip_bad=asked.skip_bad,
+            workers=asked.workers,
+            watch=watch,
+        )
         return _read_elsewhere(asked, predictor, own, elsewhere, watch)
 
 
@@ -121,11 +100,11 @@ def _read_again(asked: Evaluation, predictor: Predictor, own: Predictions) -> Se
 
 
 def _read_elsewhere(
-    asked: Evaluation, predictor: Predictor, own: Predictions, elsewhere: _Elsewhere, watch: Watcher
+    asked: Evaluation, predictor: Predictor, own: Predictions, elsewhere: Elsewhere, watch: Watcher
 ) -> SecondRead:
     job, _ = read_record(asked.model)
-    found = _predict(predictor, elsewhere, watch)
-    audit = _audit_elsewhere(asked, elsewhere, job, watch)
+    found = elsewhere.predict(predictor, watch)
+    audit = elsewhere.audit(seed=job.train.seed, watch=watch)
     together = own.subset([i for i, part in enumerate(own.parts) if part != "test"]) + found
     read = second_read(
         together,
@@ -138,7 +117,7 @@ def _read_elsewhere(
         positive=job.train.positive,
         operating=asked.operating,
         prevalence=asked.prevalence,
-        internal=_internal(asked.model),
+        internal=read_score(asked.model),
         seed=job.train.seed,
     )
     source = asked.source.name if asked.source else ""
@@ -148,70 +127,15 @@ def _read_elsewhere(
     return read
 
 
-def _audit_elsewhere(asked: Evaluation, elsewhere: _Elsewhere, job: Job, watch: Watcher) -> Audit:
-    """The audit of the images from elsewhere: their shortcuts, copies and faults; there is no split to look at."""
-    subject = Subject(cohort=elsewhere.cohort, pixels=elsewhere.pixels, places=elsewhere.places, seed=job.train.seed)
-    return audit_subject(subject, progress=lambda done, total: watch.step("checks", done, total))
-
-
-def _prepare(asked: Evaluation, predictor: Predictor, folder: Path, watch: Watcher) -> _Elsewhere:
-    """Read the images, and stop at bad ones unless they are to be left out."""
-    assert asked.source is not None
-    watch.say(f"Reading {asked.source.name}")
-    listed = read_cohort(asked.source, asked.cohort)
-    others = sorted(set(listed.classes) - set(predictor.card.classes))
-    if others:
-        raise CohortError(
-            f"{asked.source} has classes that the model does not know: {', '.join(others)}. It knows "
-            f"{', '.join(predictor.card.classes)}. Rename them, or leave these images out."
-        )
-    cache = build_cache(
-        listed,
-        predictor.card.image,
-        folder=folder,
-        workers=asked.workers,
-        progress=lambda done, total: watch.step("reading images", done, total),
-    )
-    _stop_at((*listed.problems, *cache.problems), asked, watch)
-    return _kept(listed, cache)
-
-
-def _kept(listed: Cohort, cache: Cache) -> _Elsewhere:
-    places = np.asarray(cache.good, dtype=np.int64)
-    return _Elsewhere(cohort=listed.subset(places), pixels=cache.pixels, places=places)
-
-
-def _stop_at(problems: Sequence[Problem], asked: Evaluation, watch: Watcher) -> None:
-    bad = [problem for problem in problems if problem.kind not in HARMLESS]
-    if not bad:
-        return
-    lines = [f"{count_problems(bad)}.", *show_problems(bad, at_most=SHOWN)]
-    if not asked.skip_bad:
-        raise BadInputsError("\n".join([*lines, "Mend them, or leave them out with --skip-bad."]))
-    watch.say(f"Left out: {lines[0]}")
-
-
-def _predict(predictor: Predictor, elsewhere: _Elsewhere, watch: Watcher) -> Predictions:
-    said = []
-    n = len(elsewhere.places)
-    for start in range(0, n, BATCH):
-        said.append(predictor.say(np.asarray(elsewhere.pixels[elsewhere.places[start : start + BATCH]])))
-        watch.step("predicting", min(start + BATCH, n), n)
-    distances = [one.distance for one in said if one.distance is not None]
-    return gather_predictions(
-        elsewhere.cohort.rows,
-        np.concatenate([one.probabilities for one in said]),
-        classes=predictor.card.classes,
-        parts=[EXTERNAL] * n,
-        distance=np.concatenate(distances) if len(distances) == len(said) else None,
-    )
+def _own_patients(model: Path, predictor: Predictor) -> frozenset[str]:
+    """The hashes of the patients of the model's own cohort."""
+    content = bundle.read_verified(model, SPLIT, predictor.card.files).decode("utf-8")
+    return frozenset(row["patient"] for row in csv.DictReader(content.splitlines()) if row["patient"])
 
 
 def _known_already(model: Path, predictor: Predictor, found: Predictions) -> tuple[Reason, ...]:
     """A reason not to believe where patients of these images are in the model's own cohort."""
-    content = bundle.read_verified(model, "split.csv", predictor.card.files).decode("utf-8")
-    known = {row["patient"] for row in csv.DictReader(content.splitlines()) if row["patient"]}
-    shared = known & {patient for patient in found.patients if patient}
+    shared = _own_patients(model, predictor) & {patient for patient in found.patients if patient}
     if not shared:
         return ()
     text = (
@@ -219,13 +143,6 @@ def _known_already(model: Path, predictor: Predictor, found: Predictions) -> tup
         "the figures are too good."
     )
     return (Reason(grade="do not", text=text, source="data"),)
-
-
-def _internal(model: Path) -> Score:
-    try:
-        return Score.from_json(json.loads((model / METRICS).read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as fault:
-        raise ModelError(f"{model / METRICS} cannot be read: {fault}. Train again.") from fault
 
 
 def _audit_of(model: Path) -> Audit | None:
@@ -259,6 +176,7 @@ def _page(
     page = Page(
         name=asked.out.name,
         subtitle=f"The model {asked.model.name} on {asked.source.name if asked.source else 'its own test part'}",
+        dataset=asked.source.name if asked.source else asked.model.name,
         written=today(),
         version=__version__,
         read=read,
@@ -275,7 +193,12 @@ def _page(
             ("versions", ", ".join(f"{name} {version}" for name, version in versions().items())),
         ),
     )
-    return dataclasses.replace(page, mistakes=mistakes(tested, find))
+    return dataclasses.replace(
+        page,
+        mistakes=mistakes(tested, find),
+        finding_pictures=finding_pictures(audit, find),
+        patients=_own_patients(asked.model, predictor) | {patient for patient in found.patients if patient},
+    )
 
 
 def _write(asked: Evaluation, page: Page) -> None:

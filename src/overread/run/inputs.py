@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
@@ -13,15 +14,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from overread.data.alike import Fingerprints, alike_groups
+from overread.data.alike import alike_groups
 from overread.data.cache import build_cache
 from overread.data.cohort import Cohort, Problem, patient_hash, read_cohort
+from overread.data.control import control_marks, shuffle_labels, thin_training
+from overread.data.groups import Groups
 from overread.data.image import resolve_window
+from overread.data.measures import Measures
 from overread.data.rows import HARMLESS, count_problems, show_problems
 from overread.data.split import Split, check_patients, split_cohort
 from overread.disk import write_atomically
 from overread.errors import BadInputsError, SplitError
-from overread.run.job import CACHE, PROBLEMS, Job
+from overread.run.job import CACHE, PROBLEMS, SPLIT, Job
 from overread.settings import ImageSettings
 from overread.training.batches import Part
 from overread.training.watch import Watcher
@@ -47,6 +51,8 @@ class Inputs:
     """(m, size, size, 3), memory-mapped, m >= n: every image of the list"""
     places: NDArray[np.int64]
     """(n,), where each row of the cohort stands in `pixels`"""
+    measures: Measures
+    """(n, k), what was measured of each frame's own values"""
     split: Split
     image: ImageSettings
     """with the window resolved: what a prediction must repeat"""
@@ -85,30 +91,35 @@ def gather(job: Job, watch: Watcher) -> Inputs:
     problems = (*listed.problems, *cache.problems)
     _stop_at(problems, job)
     places = np.asarray(cache.good, dtype=np.int64)
-    cohort = listed.subset(places)
+    alike = alike_groups(cache.fingerprints[places])
+    cohort = shuffle_labels(listed.subset(places), job.control, seed=job.train.seed, alike=alike)
     with _telling_of(problems, job):
-        split = _divide(cohort, cache.fingerprints[places], job)
+        split = _divide(cohort, alike, job)
     _write_skipped(problems, job, watch)
-    write_split(job.out / "split.csv", cohort, split)
+    write_split(job.out / SPLIT, cohort, split)
     return Inputs(
         cohort=cohort,
         pixels=cache.pixels,
         places=places,
+        measures=cache.measures[places],
         split=split,
         image=image,
         sha256=_hash_inputs(cohort, cache.pixels, places, split),
     )
 
 
-def _divide(cohort: Cohort, fingerprints: Fingerprints, job: Job) -> Split:
+def _divide(cohort: Cohort, alike: Groups, job: Job) -> Split:
     val, test = job.train.val_fraction, job.train.test_fraction
-    return split_cohort(
+    split = split_cohort(
         cohort,
         by=job.train.split,
         fractions=(1 - val - test, val, test),
+        calibrate=job.train.calibrate_fraction,
         seed=job.train.seed,
-        groups=alike_groups(fingerprints),
+        groups=alike,
     )
+    split = dataclasses.replace(split, marks=(*control_marks(job.control), *split.marks))
+    return thin_training(split, cohort, job.control, alike=alike)
 
 
 def describe(inputs: Inputs) -> str:

@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from overread.data.cohort import CohortSettings
+from overread.data.control import ControlSettings
 from overread.errors import OverreadError, RunError
 from overread.model import bundle
 from overread.settings import ImageSettings, TrainSettings, from_dict
 
 RECORD = "training.json"
 LOCK = ".lock"
+SPLIT = "split.csv"
 PROBLEMS = "problems.csv"
 CACHE = ".cache"
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, SCHEMA)
+"""schema 2 knew no controls"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class Job:
     train: TrainSettings = field(default_factory=TrainSettings)
     image: ImageSettings = field(default_factory=ImageSettings)
     cohort: CohortSettings = field(default_factory=CohortSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    """what a control changes on purpose; nothing, in a training in earnest"""
     skip_bad: bool = False
     audit: bool = True
     """whether the data are audited before training"""
@@ -44,6 +50,8 @@ class Job:
     """processes that decode images; no result depends on it"""
     cache: Path | None = None
     """a folder for the decoded images that outlives this run; None keeps them in the run until it ends"""
+    audited: Path | None = None
+    """an audit of the same images, divided otherwise, whose findings hold here too; None asks every question"""
 
 
 def write_record(job: Job, **found: Any) -> None:
@@ -54,6 +62,7 @@ def write_record(job: Job, **found: Any) -> None:
         "train": dataclasses.asdict(job.train),
         "image": dataclasses.asdict(job.image),
         "cohort": dataclasses.asdict(job.cohort),
+        "control": dataclasses.asdict(job.control),
         "skip_bad": job.skip_bad,
         "audit": job.audit,
         "ignore": dict(job.ignore),
@@ -75,7 +84,7 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
         raise RunError(f"{folder} holds no run: it has no {RECORD}. Give the folder named by --out before.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
+        if content["schema"] not in READABLE:
             raise ValueError(f"its schema is {content['schema']}, and this overread reads {SCHEMA}")
         job = Job(
             source=Path(content["source"]),
@@ -83,6 +92,7 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
             train=from_dict(TrainSettings, content["train"]),
             image=from_dict(ImageSettings, content["image"]),
             cohort=from_dict(CohortSettings, content["cohort"]),
+            control=from_dict(ControlSettings, content["control"] if content["schema"] > 2 else {}),
             skip_bad=bool(content["skip_bad"]),
             audit=bool(content["audit"]),
             ignore={str(code): str(why) for code, why in content["ignore"].items()},

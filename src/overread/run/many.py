@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from overread.audit.audit import FILE as AUDIT
+from overread.disk import remove_leftovers
 from overread.errors import RunError
 from overread.model import bundle
 from overread.model.internet import Internet
 from overread.model.weights import choose_backbone
+from overread.run.compare import FILE as COMPARISON
 from overread.run.inputs import write_csv
 from overread.run.job import CACHE, RECORD, Job, read_record
 from overread.run.outputs import Outcome, read_outcome
@@ -41,17 +44,28 @@ def check_weights(jobs: dict[str, Job]) -> None:
         choose_backbone(job.train.backbone, job.train.weights, internet=internet)
 
 
-def run_all(jobs: dict[str, Job], *, out: Path, watch: Watcher | None = None) -> dict[str, Outcome]:
+def run_all(
+    jobs: dict[str, Job],
+    *,
+    out: Path,
+    watch: Watcher | None = None,
+    beside: Collection[str] = (),
+) -> dict[str, Outcome]:
     """Run every job in a folder of its own below `out`, and write `runs.csv`: a row a run, a column a figure.
 
-    The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left.
+    The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left. All
+    train on the same images: what the first one's audit says of them holds for the others, whatever their division.
+    `beside`: what the caller writes into `out` itself.
     """
     watch = watch or Silent()
-    _check_ours(out, jobs)
+    check_ours(out, {*jobs, *beside})
+    remove_leftovers(out)
     outcomes: dict[str, Outcome] = {}
     for number, (name, job) in enumerate(jobs.items(), start=1):
         watch.say(f"Run {number} of {len(jobs)}: {name}")
-        outcomes[name] = _run_one(dataclasses.replace(job, out=out / name, cache=out / CACHE), watch)
+        audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else job.audited
+        job = dataclasses.replace(job, out=out / name, cache=job.cache or out / CACHE, audited=audited)
+        outcomes[name] = _run_one(job, watch)
     shutil.rmtree(out / CACHE, ignore_errors=True)
     columns, rows = as_table(outcomes)
     write_csv(out / TABLE, columns, rows)
@@ -69,13 +83,19 @@ def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]
     return columns, rows
 
 
-def _check_ours(out: Path, jobs: dict[str, Job]) -> None:
+def check_ours(out: Path, ours: Collection[str]) -> None:
     """Refuse a folder that holds anything but runs: its cache is removed at the end."""
     if not out.exists():
         return
     if not out.is_dir():
         raise RunError(f"{out} is a file, and --out must name a folder. Choose another --out.")
-    others = [p for p in sorted(out.iterdir()) if p.name not in {*jobs, TABLE, CACHE} and not (p / RECORD).exists()]
+    others = [
+        p
+        for p in sorted(out.iterdir())
+        if p.name not in {*ours, TABLE, COMPARISON, CACHE}
+        and not p.name.startswith(".part-")
+        and not (p / RECORD).exists()
+    ]
     if others:
         raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
 
@@ -84,7 +104,7 @@ def _run_one(job: Job, watch: Watcher) -> Outcome:
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)
-    for field in ("train", "image", "cohort", "skip_bad", "audit", "ignore"):
+    for field in ("train", "image", "cohort", "control", "skip_bad", "audit", "ignore"):
         if getattr(earlier, field) != getattr(job, field):
             raise RunError(f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out.")
     if (job.out / bundle.CARD).exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from torch import nn
 
 from overread.audit.audit import Audit
 from overread.disk import write_atomically
-from overread.errors import ModelError
 from overread.evaluate import second_read as reading
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import write_predictions
-from overread.evaluate.score import Score
+from overread.evaluate.score import FILE as METRICS
+from overread.evaluate.score import Score, read_score
 from overread.evaluate.second_read import second_read
 from overread.evaluate.verdict import Verdict
 from overread.model import bundle
@@ -24,6 +23,8 @@ from overread.model.export import export_onnx
 from overread.model.weights import Weights
 from overread.report.html import FILE as REPORT
 from overread.report.html import write_report
+from overread.report.model_card import FILE as MODEL_CARD
+from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import Job, versions
 from overread.run.pictures import draw_pictures
@@ -32,7 +33,6 @@ from overread.run.saying import say_all
 from overread.training.history import History
 from overread.training.watch import Watcher
 
-METRICS = "metrics.json"
 HISTORY = "history.csv"
 
 
@@ -92,6 +92,7 @@ def finish_run(
     )
     page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
     write_report(job.out / REPORT, page)
+    write_model_card(job.out / MODEL_CARD, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(
@@ -113,9 +114,5 @@ def finish_run(
 def read_outcome(folder: Path) -> Outcome:
     """Read a finished run back, after checking every hash. Raises ModelError where anything is missing or changed."""
     card = bundle.load_card(folder)
-    try:
-        scored = Score.from_json(json.loads((folder / METRICS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise ModelError(f"{folder / METRICS} cannot be read: {fault}. Train again.") from fault
     history = History.from_csv((folder / HISTORY).read_text(encoding="utf-8"))
-    return Outcome(folder=folder, card=card, history=history, score=scored)
+    return Outcome(folder=folder, card=card, history=history, score=read_score(folder))

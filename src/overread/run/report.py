@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from overread import __version__
 from overread.audit.audit import Audit
+from overread.data.cohort import patient_hash
 from overread.evaluate.predictions import Predictions
 from overread.evaluate.second_read import SecondRead
 from overread.model.bundle import INTENDED_USE
 from overread.model.weights import Weights
 from overread.report.html import as_text
 from overread.report.page import Page, count_cells, list_limits, today
-from overread.report.pictured import FindPixels, Picture, as_png, in_grey, mistakes
+from overread.report.pictured import FindPixels, finding_pictures, in_grey, mistakes
 from overread.run.inputs import PARTS, UNITS, Inputs, describe
 from overread.run.job import Job, git_commit, machine, versions
 from overread.settings import ImageSettings
 from overread.training.history import History
 
-_FINDINGS_SHOWN, _PICTURES_EACH = 6, 4
 _TOLD = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "label_smoothing", "augment",
     "flip", "freeze", "select", "seed",
@@ -48,6 +48,7 @@ def training_page(
     return Page(
         name=job.out.name,
         subtitle=f"{weights.backbone} on {job.source.name}: {', '.join(inputs.cohort.classes)}",
+        dataset=job.source.name,
         written=today(),
         version=__version__,
         read=read,
@@ -61,7 +62,8 @@ def training_page(
         history=history,
         best_epoch=best,
         mistakes=mistakes(found.part("test"), find),
-        finding_pictures=_finding_pictures(audit, find),
+        finding_pictures=finding_pictures(audit, find),
+        patients=frozenset(patient_hash(row.patient) for row in inputs.cohort.rows if row.patient),
         limits=list_limits(read, external=False),
         commands=(f"overread replay {shlex.quote(str(job.out))}",),
         provenance=_provenance(inputs, weights),
@@ -115,25 +117,3 @@ def _provenance(inputs: Inputs, weights: Weights) -> tuple[tuple[str, str], ...]
         ("versions", ", ".join(f"{name} {version}" for name, version in versions().items())),
         *((("commit", commit),) if commit else ()),
     )
-
-
-def _finding_pictures(audit: Audit | None, find: FindPixels) -> tuple[tuple[str, tuple[Picture, ...]], ...]:
-    """The first images that findings name, so that a person can check them with the eyes."""
-    shown = []
-    for finding in () if audit is None else audit.findings:
-        names = [name.strip() for where in finding.where[:_PICTURES_EACH] for name in where.split(" = ")]
-        pictures = [
-            Picture(png=as_png(pixels), alt=f"The image {name}.", caption=name)
-            for name in names[: 2 * _PICTURES_EACH]
-            if (pixels := _named(name, find)) is not None
-        ]
-        if pictures:
-            shown.append((f"{finding.title} ({finding.code})", tuple(pictures)))
-    return tuple(shown[:_FINDINGS_SHOWN])
-
-
-def _named(name: str, find: FindPixels) -> NDArray[np.uint8] | None:
-    """The image that a finding names: `a.dcm`, or `a.dcm [3]` for a frame."""
-    path, bracket, frame = name.partition(" [")
-    number = frame.rstrip("]")
-    return find(path, int(number) if bracket and number.isdigit() else 0)

@@ -23,14 +23,13 @@ from overread.model.export import check_exportable
 from overread.model.weights import Choice, choose_backbone, load_weights
 from overread.run.audit import look
 from overread.run.inputs import SKIPPED, Inputs, describe, gather
-from overread.run.job import CACHE, RECORD, Job, check_free, claimed, read_record, write_record
+from overread.run.job import CACHE, RECORD, SPLIT, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
 from overread.training.batches import Normaliser
 from overread.training.history import History
 from overread.training.loop import Trainer, choose_machine
 from overread.training.watch import Silent, Watcher
 
-SPLIT = "split.csv"
 HOW_TO_TELL = (
     "  To tell who is who: a patient column in a CSV (--patient-column), a pattern on the path "
     "(--patient-regex 'case(\\d+)_'), or DICOM files, whose headers name the patient."
@@ -104,6 +103,8 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
         "weights_sha256": choice.weights.sha256,
         "data_sha256": inputs.sha256,
         "window": inputs.image.window,
+        "split": inputs.split.unit,
+        "patients_from": inputs.cohort.patients_from,
         "marks": list(marks),
     }
     _check_same(before or {}, found, job.out)
@@ -133,6 +134,7 @@ def _audit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher) -> Audit | 
         inputs.cohort,
         pixels=inputs.pixels,
         places=inputs.places,
+        measures=inputs.measures,
         split=inputs.split,
         weights=choice.weights,
         job=job,

@@ -71,14 +71,15 @@ def reliability(
     """Bins of about equally many images, by ascending probability; equal probabilities share a bin.
 
     happened: (n,) bool. probability: (n,) float of the event: that of one class, or the largest of each image
-    with whether it was right. Each bin has Wilson's interval by patient (`means.measured_share`).
+    with whether it was right. Each bin has Wilson's interval by patient (`means.measured_share`). ValueError
+    without images, or where a probability is nan.
     """
-    event, p = np.asarray(happened, bool), np.asarray(probability, np.float64)
+    event, p = _events(happened, probability)
     bin_of = _equal_mass(p, n_bins)
     return tuple(
         Bin(
             predicted=float(p[bin_of == b].mean()),
-            observed=measured_share("observed share", event[bin_of == b], of_some(patients, bin_of == b)),
+            observed=measured_share("observed share", event[bin_of == b] == 1, of_some(patients, bin_of == b)),
         )
         for b in np.unique(bin_of)
     )
@@ -100,7 +101,7 @@ def calibration_error(
     (after Roelofs et al. 2022). Images of one patient are drawn with one common random number, hit together as far
     as their probabilities allow: with patients the bias is stated rather too high than too low.
     """
-    event, p = np.asarray(happened, np.float64), np.asarray(probability, np.float64)
+    event, p = _events(happened, probability)
     codes, bin_of = patient_codes(patients, p.size), _equal_mass(p, n_bins)
     found = float(_gaps(event[None], p, bin_of)[0])
     size = max(1, _CHUNK_CELLS // p.size)
@@ -128,7 +129,7 @@ def brier_parts(
     Arguments as for `reliability`; with patients each counts the same. Summed over the classes, each against the
     rest, the scores are `metrics.brier`.
     """
-    event, p = np.asarray(happened, np.float64), np.asarray(probability, np.float64)
+    event, p = _events(happened, probability)
     bin_of, w = _equal_mass(p, n_bins), equal_weights(patients, p.size)
     w = w / w.sum()
     mass = np.bincount(bin_of, weights=w)
@@ -144,6 +145,15 @@ def brier_parts(
         uncertainty=prevalence * (1 - prevalence),
         within=float(w @ off_p**2 - 2 * (w @ (off_p * off_event))),
     )
+
+
+def _events(happened: ArrayLike, probability: ArrayLike) -> tuple[Floats, Floats]:
+    event, p = np.asarray(happened, np.float64), np.asarray(probability, np.float64)
+    if not p.size:
+        raise ValueError("no images: there is no calibration")
+    if np.isnan(p).any():
+        raise ValueError(f"{np.isnan(p).sum()} of {p.size} probabilities are nan")
+    return event, p
 
 
 def _equal_mass(probability: Floats, n_bins: int) -> Places:

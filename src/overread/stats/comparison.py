@@ -49,10 +49,12 @@ def compare(
     """Compare two models on the same images by the paired test that fits, and say why it does.
 
     truth: (n,) int. first, second: (n, k) float probabilities. patients: (n,). label: the class that the AUROC is
-    of; the second of two by default, ValueError where there are more. For two ways of training, each trained
-    many times by cross-validation, see `paired.resampled_t`: one model a side says nothing of its seed.
+    of; the second of two by default, ValueError where there are more, or no images. For two ways of training, each
+    trained many times by cross-validation, see `paired.resampled_t`: one model a side says nothing of its seed.
     """
     t, a, b = np.asarray(truth, np.int64), np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if not t.size:
+        raise ValueError("there are no images to compare the models on")
     if figure == "accuracy":
         return _compare_accuracy(a.argmax(axis=1) == t, b.argmax(axis=1) == t, patients)
     if label is None and a.shape[1] != 2:
@@ -68,7 +70,7 @@ def equivalence(found: Comparison, margin: float) -> Equivalence:
     seen. `not worse`: the interval ends above -margin; `equivalent`: it lies within the margin on both sides;
     `worse`: wholly below -margin; else `undecided`, as where there is no interval. Not to differ is not to be equal.
     """
-    if margin <= 0:
+    if not margin > 0:
         raise ValueError(f"the margin is {margin:g}; it must be above 0")
     low, high = found.interval(0.90)
     verdict: Verdict = "undecided"

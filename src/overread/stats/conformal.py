@@ -34,7 +34,8 @@ class Strangeness:
     kind: Kind = "lac"
     """`lac`: 1 - its probability (Sadinle, Lei & Wasserman 2019), the smallest sets. `aps`: the probability of the
     classes before it and its own (Romano, Sesia & Candes 2020), larger sets where an image is hard. `raps`: that
-    with a price on many classes (Angelopoulos et al. 2021)."""
+    with a price on many classes (Angelopoulos et al. 2021). Not randomised, the least probable class always counts 1
+    or more, so that of two classes `aps` and `raps` mostly take both."""
     randomised: bool = False
     """Count a random part of the class's own probability (not `lac`): exact and smaller sets, which may differ
     between two readings of the same image, and may be empty."""
@@ -82,11 +83,13 @@ class SetRule:
 
 
 def patients_needed(alpha: float) -> int:
-    """Smallest number of calibration patients that can promise 1 - alpha.
+    """Smallest number of calibration patients that can promise 1 - alpha; ValueError unless 0 < alpha < 1.
 
     >>> patients_needed(0.1)
     9
     """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha:g}; it must lie between 0 and 1")
     return math.ceil((1 - alpha) / alpha - _ROUNDING)
 
 
@@ -105,7 +108,7 @@ def conformal_quantile(scores: ArrayLike, alpha: float, patients: Sequence[Any] 
     n = round(float(weights.sum()))
     target = (n + 1) * (1 - alpha)
     if n < patients_needed(alpha):
-        noun = "images" if patients is None else "patients"
+        noun = ("image" if patients is None else "patient") + ("" if n == 1 else "s")
         return Refused(
             reason=f"{n} calibration {noun}; a promise of {1 - alpha:.0%} needs at least {patients_needed(alpha)}"
         )
@@ -140,9 +143,9 @@ def calibrate_sets(
     found = [_threshold(scores[group], alpha, codes[group], promise) for group in groups]
     short = [(c, one) for c, one in enumerate(found) if isinstance(one, Refused)]
     if short:
-        noun = "images" if patients is None else "patients"
+        noun = "image" if patients is None else "patient"
         where = "; ".join(f"class {c}: {one.reason}" if by_class else one.reason for c, one in short)
-        return Refused(reason=where.replace("patients", noun))
+        return Refused(reason=where.replace("patient", noun))
     sizes = [int(np.unique(codes[group]).size) for group in groups]
     repeats = 1 if by_class else p.shape[1]
     return SetRule(

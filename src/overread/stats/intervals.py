@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread.stats.jackknife import Jackknife, patient_jackknife
 from overread.stats.patients import patient_codes
 
 Floats = NDArray[np.float64]
 _NORMAL = NormalDist()
 _CHUNK_CELLS = 2_000_000
 """Resamples are worked through so many weights at a time (16 MB): memory does not grow with the cohort."""
-_MAX_JACKKNIFE = 1000
-"""Above so many patients the acceleration, which shrinks with their root, is too small to matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,20 +120,19 @@ def patient_bootstrap(
     units: (n,) int from 0, the patient of each image. strata: (n_units,) int, the group of each patient;
     as many patients are drawn from each group as it has, so a class does not vanish from a resample.
     Returns low and high, (m,) each: BCa intervals (Efron 1987), whose acceleration comes from leaving out
-    each patient once. A resample in which a figure has no meaning is left out of that figure's interval;
-    nan where the figure itself has none.
+    each patient once, as does the width that few patients ask for (`jackknife.Jackknife.reach`). A resample
+    in which a figure has no meaning is left out of that figure's interval; nan where the figure itself has none.
 
     Assumes that patients are independent of each other, and that those here stand for those to come.
     """
     unit_of, stratum_of = np.asarray(units, np.int64), np.asarray(strata, np.int64)
-    value = statistic(np.ones((1, unit_of.size)))[0]
+    left_out = patient_jackknife(statistic, unit_of, stratum_of)
     size = max(1, _CHUNK_CELLS // max(1, unit_of.size))
     figures = []
     for start in range(0, n_resamples, size):
         draws = _draw(stratum_of, min(size, n_resamples - start), rng)
         figures.append(statistic(draws[:, unit_of]))
-    acceleration = _acceleration(statistic, unit_of, stratum_of, size)
-    return _bca(np.concatenate(figures), value, acceleration, level)
+    return _bca(np.concatenate(figures), left_out, level)
 
 
 def _draw(strata: NDArray[np.int64], count: int, rng: np.random.Generator) -> Floats:
@@ -147,32 +145,11 @@ def _draw(strata: NDArray[np.int64], count: int, rng: np.random.Generator) -> Fl
     return drawn
 
 
-def _acceleration(
-    statistic: Callable[[Floats], Floats], units: NDArray[np.int64], strata: NDArray[np.int64], size: int
-) -> Floats:
-    """How the spread of each figure changes with its value, (m,): skewness of the stratified jackknife."""
-    if strata.size > _MAX_JACKKNIFE:
-        return np.zeros(statistic(np.ones((1, units.size))).shape[1])
-    without = [
-        statistic((units != np.arange(start, min(start + size, strata.size))[:, None]).astype(np.float64))
-        for start in range(0, strata.size, size)
-    ]
-    left_out = np.concatenate(without)
-    influence = np.zeros_like(left_out)
-    for stratum in np.unique(strata):
-        members = strata == stratum
-        influence[members] = left_out[members].mean(0) - left_out[members]
-    influence = np.nan_to_num(influence, nan=0.0)
-    skew, spread = (influence**3).sum(0), (influence**2).sum(0) ** 1.5
-    acceleration: Floats = np.divide(skew, 6 * spread, out=np.zeros_like(skew), where=spread > 0)
-    return acceleration
-
-
-def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> tuple[Floats, Floats]:
-    """Percentiles of each column, corrected for bias and for acceleration."""
-    ends = np.full((2, value.size), np.nan)
-    z = _NORMAL.inv_cdf((1 + level) / 2)
-    for j, observed in enumerate(value):
+def _bca(figures: Floats, left_out: Jackknife, level: float) -> tuple[Floats, Floats]:
+    """Percentiles of each column, corrected for bias, for acceleration and for few patients."""
+    ends = np.full((2, left_out.value.size), np.nan)
+    acceleration, reach = left_out.acceleration, left_out.reach(level)
+    for j, observed in enumerate(left_out.value):
         column = figures[~np.isnan(figures[:, j]), j]
         if column.size == 0 or np.isnan(observed):
             continue
@@ -180,7 +157,7 @@ def _bca(figures: Floats, value: Floats, acceleration: Floats, level: float) -> 
         tail = 1 / (column.size + 1)
         bias = _NORMAL.inv_cdf(min(max(below, tail), 1 - tail))
         # Far from the middle the divisor could pass through 0 and turn the interval over.
-        corrected = [bias + (bias + q) / max(1 - acceleration[j] * (bias + q), 0.1) for q in (-z, z)]
+        corrected = [bias + (bias + q) / max(1 - acceleration[j] * (bias + q), 0.1) for q in (-reach[j], reach[j])]
         ends[:, j] = np.quantile(column, [_NORMAL.cdf(q) for q in corrected])
     return ends[0], ends[1]
 
@@ -190,7 +167,7 @@ class Areas:
     """AUROCs of several models on the same images, and how they vary together."""
 
     value: Floats
-    """(m,), nan where images of either side are missing."""
+    """(m,), nan where images of either side are missing, or a score is nan."""
     covariance: Floats
     """(m, m), nan where either side has fewer than two patients."""
     n_patients: tuple[int, int]
@@ -234,6 +211,8 @@ def delong_areas(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any]
 
 def _placements(is_positive: NDArray[np.bool_], scores: Floats) -> Floats:
     """Share of the other side that each image is on the right side of, (n,), a tie counting half."""
+    if np.isnan(scores).any():  # a network that diverged has no order
+        return np.full(scores.size, np.nan)
     placed = np.empty(scores.size)
     placed[is_positive] = _share_below(scores[is_positive], scores[~is_positive])
     placed[~is_positive] = 1 - _share_below(scores[~is_positive], scores[is_positive])

@@ -51,11 +51,12 @@ def _effective(hit: Floats, weights: Floats, codes: Any, value: float) -> float:
     n, n_patients = hit.size, int(codes.max()) + 1
     if n_patients in (n, 1):
         return float(n_patients)
-    copies = 1 / float((np.bincount(codes, weights=weights) ** 2).sum())
+    if value in (0, 1):
+        return 1 / float((np.bincount(codes, weights=weights) ** 2).sum())
     influence = np.bincount(codes, weights=weights * (hit - value))
     variance = n_patients / (n_patients - 1) * float(influence @ influence)
-    size = copies if variance == 0 or value in (0, 1) else value * (1 - value) / variance
-    return min(size, n) * float(stdtrit(n - 1, 0.975) / stdtrit(n_patients - 1, 0.975)) ** 2
+    size = min(n, value * (1 - value) / variance) if variance > 0 else n
+    return size * float(stdtrit(n - 1, 0.975) / stdtrit(n_patients - 1, 0.975)) ** 2
 
 
 def measured_share(
@@ -90,15 +91,19 @@ def measured_mean(
     """Mean of a number over images, with Student's 95 % interval by patient.
 
     values: (n,) float. Assumes independent patients, enough of them that their mean is near normal; no interval
-    for fewer than two.
+    for fewer than two, nor where all values are the same.
     """
     x = np.asarray(values, np.float64)
     weights = equal_weights(patients, x.size) if each_patient_once else np.ones(x.size)
     codes = patient_codes(patients, x.size)
-    mean, half, n_patients = math.nan, math.nan, np.unique(codes).size
-    if x.size:
-        mean = float(np.average(x, weights=weights))
-    if n_patients > 1:
+    mean = float(np.average(x, weights=weights)) if x.size else math.nan
+    half, n_patients = math.nan, np.unique(codes).size
+    method = "Student's interval by patient" if patients is not None else "Student's interval, images independent"
+    if n_patients < 2:
+        method = "no image" if not x.size else "no interval: one " + ("image" if patients is None else "patient")
+    elif x.min() == x.max():
+        method = "no interval: all are the same"
+    else:
         influence = np.bincount(codes, weights=weights * (x - mean) / weights.sum())
         error = math.sqrt(n_patients / (n_patients - 1) * float(influence @ influence))
         half = float(stdtrit(n_patients - 1, 0.975)) * error
@@ -109,7 +114,7 @@ def measured_mean(
         high=mean + half,
         n_images=x.size,
         n_patients=count_patients(patients),
-        method="Student's interval by patient" if patients is not None else "Student's interval, images independent",
+        method=method,
     )
 
 

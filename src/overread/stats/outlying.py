@@ -62,7 +62,7 @@ def fit_mahalanobis(features: ArrayLike, truth: ArrayLike, n_classes: int) -> Ma
     )
     off = x - means[t]
     n, d = off.shape
-    mean_variance = float((off**2).sum()) / (n * d)
+    mean_variance = float((off**2).sum()) / max(1, n * d)
     if mean_variance == 0:
         raise ValueError(f"the features of {n} images do not differ from their class means: no distance can be had")
     shrinkage = max(_LEAST_SHRUNK, ledoit_wolf(off))

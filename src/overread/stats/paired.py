@@ -100,7 +100,7 @@ def swap_test(
     """
     found = delong_test(positive, first, second, patients)
     if math.isnan(found.difference):
-        return _with_p(found, math.nan, "no test: images of either side are missing")
+        return _with_p(found, math.nan, "no test: images of either side are missing, or scores")
     is_positive = np.asarray(positive, bool)
     ranks = np.stack([rankdata(np.asarray(first)), rankdata(np.asarray(second))])
     codes = patient_codes(patients, is_positive.size)

@@ -16,13 +16,13 @@ def patient_codes(patients: Sequence[Any] | None, n: int) -> Places:
     """Number the patient of each image from 0: (n,) int64.
 
     patients: (n,) names or numbers, or None where each image is its own patient. Raises ValueError where there
-    are more or fewer names than images.
+    are more or fewer names than images, or where some are None.
     """
     if patients is None:
         return np.arange(n)
     if len(patients) != n:
         raise ValueError(f"{len(patients)} patients are given for {n} images")
-    codes: Places = np.unique(np.asarray(patients), return_inverse=True)[1].astype(np.int64)
+    codes: Places = np.unique(_known(patients), return_inverse=True)[1].astype(np.int64)
     return codes
 
 
@@ -43,4 +43,12 @@ def of_some(patients: Sequence[Any] | None, chosen: NDArray[np.bool_]) -> Sequen
 
 def count_patients(patients: Sequence[Any] | None) -> int | None:
     """Number of distinct patients; None where they are unknown."""
-    return None if patients is None else len(np.unique(np.asarray(patients)))
+    return None if patients is None else len(np.unique(_known(patients)))
+
+
+def _known(patients: Sequence[Any]) -> NDArray[Any]:
+    names = np.asarray(patients)
+    unknown = sum(name is None for name in names) if names.dtype == object else 0
+    if unknown:
+        raise ValueError(f"the patient of {unknown} of {names.size} images is unknown; give None for all")
+    return names

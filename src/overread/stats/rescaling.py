@@ -16,6 +16,7 @@ from overread.stats.intervals import Measured
 from overread.stats.patients import Floats, Places, count_patients, equal_weights, patient_codes
 
 _COOLEST, _HOTTEST = 0.05, 20.0
+_FLAT = 1e-9
 _STEPS = 50
 
 
@@ -45,9 +46,11 @@ def fit_temperature(truth: ArrayLike, logits: ArrayLike, patients: Sequence[Any]
     """Temperature with the least log loss on a calibration part: Guo et al. (2017).
 
     truth: (n,) int. logits: (n, k) float. patients: (n,), each of whom counts the same. No prediction changes, only
-    how sure it is. Assumes the same excess of certainty in all images.
+    how sure it is. Assumes the same excess of certainty in all images. ValueError without images.
     """
     t, z = np.asarray(truth, np.int64), np.asarray(logits, np.float64)
+    if not t.size:
+        raise ValueError("no images: there is no temperature")
     w = equal_weights(patients, t.size)
 
     def loss(log_temperature: float) -> float:
@@ -56,9 +59,14 @@ def fit_temperature(truth: ArrayLike, logits: ArrayLike, patients: Sequence[Any]
 
     ends = math.log(_COOLEST), math.log(_HOTTEST)
     found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
-    at_edge = min(found.x - ends[0], ends[1] - found.x) < 1e-3
+    # the loss is flat towards an edge, where the search stops anywhere
+    edge = min(ends, key=loss)
+    at_edge = loss(edge) <= found.fun + _FLAT
     return Temperature(
-        value=math.exp(found.x), loss_before=loss(0.0), loss_after=float(found.fun), at_edge=bool(at_edge)
+        value=math.exp(edge if at_edge else found.x),
+        loss_before=loss(0.0),
+        loss_after=loss(edge) if at_edge else float(found.fun),
+        at_edge=bool(at_edge),
     )
 
 
@@ -69,7 +77,8 @@ def calibration_line(
 
     happened: (n,) bool. probability: (n,) float of that event. Logistic regression on the predicted log odds;
     the variance is the sandwich with the patients' sums (Liang & Zeger 1986), Student's t with two patients fewer
-    than there are. nan, and why, where the event can be told without error, so that no slope is steep enough.
+    than there are. nan, and why, where the event can be told without error, so that no slope is steep enough, or
+    where all probabilities are the same.
     Probabilities of 0 and 1 count as 1e-6 from them.
     """
     event = np.asarray(happened, np.float64)
@@ -77,10 +86,10 @@ def calibration_line(
     codes, ones = patient_codes(patients, event.size), np.ones_like(x)
     sloped = _fit(np.stack([x, ones], axis=1), np.zeros_like(x), event, codes)
     level = _fit(ones[:, None], x, event, codes)
-    known = count_patients(patients)
+    known, n_units = count_patients(patients), int(codes.max(initial=-1)) + 1
     return CalibrationLine(
-        slope=_measured("calibration slope", sloped, event.size, known, int(codes.max()) + 1),
-        intercept=_measured("calibration intercept", level, event.size, known, int(codes.max()) + 1),
+        slope=_measured("calibration slope", sloped, event.size, known, n_units),
+        intercept=_measured("calibration intercept", level, event.size, known, n_units),
     )
 
 
@@ -94,6 +103,8 @@ class _Fit:
 
 def _fit(columns: Floats, offset: Floats, event: Floats, codes: Places) -> _Fit:
     """Newton's method from 0; columns (n, d), offset (n,), event (n,), patients numbered from 0."""
+    if not event.size:
+        return _Fit()
     beta = np.zeros(columns.shape[1])
     for _ in range(_STEPS):
         p = expit(columns @ beta + offset)
@@ -117,7 +128,9 @@ def _measured(name: str, fit: _Fit, n_images: int, known: int | None, n_units: i
     half = float(stdtrit(max(1, n_units - 2), 0.975)) * fit.error
     method = "sandwich variance by patient" if known is not None else "sandwich variance, images independent"
     if math.isnan(fit.value):
-        method = "none: the event is told without error, or is always or never there"
+        method = "none: the event is told without error, always or never there, or all probabilities are the same"
+    elif math.isnan(fit.error):
+        method = "no interval: one patient" if known is not None else "no interval: one image"
     return Measured(
         name=name,
         value=fit.value,

@@ -78,11 +78,13 @@ def bound_rates(
     """Rule with bounds on the share of the ill who are ruled out and of the healthy who are ruled in.
 
     positive: (n,) bool. scores: (n,) float, higher is more like the disease. patients: (n,); one is ill who has an
-    ill image. missed, alarmed: the largest risks, each kept with the stated confidence. Exact: misses only grow with
+    ill image. missed, alarmed: the largest risks, between 0 and 1 (else ValueError, as for scores that are nan), each
+    kept with the stated confidence. Exact: misses only grow with
     the threshold, so that no price is paid for the search (fixed-sequence Learn then Test, Angelopoulos et al. 2021,
     with the bound of Clopper & Pearson 1934). Holds at any prevalence. Assumes that new patients come as these did,
     with as many images; where both thresholds would take a patient, ruling out comes first.
     """
+    _check_risks(missed, alarmed)
     ill, score = _by_patient(positive, scores, patients)
     rule_out = _tail(score[ill], missed, confidence, "ill")
     # mirrored: the highest healthy scores are the lowest of the negated
@@ -112,8 +114,11 @@ def bound_predictions(
     grow with the threshold, so that all m are tested at once, each at (1 - confidence) / m (Bonferroni). Holds only
     at the prevalence of these patients.
     """
+    _check_risks(ill_ruled_out, healthy_ruled_in)
     ill, score = _by_patient(positive, scores, patients)
     tried = np.unique(np.asarray(thresholds, np.float64))
+    if not tried.size:
+        raise ValueError("there are no thresholds to try")
     each = 1 - (1 - confidence) / tried.size
     below = [_cut(t, int((ill & (score < t)).sum()), int((score < t).sum()), each) for t in tried]
     above = [_cut(t, int((~ill & (score >= t)).sum()), int((score >= t).sum()), each) for t in tried]
@@ -139,6 +144,12 @@ def triage_report(
     )
 
 
+def _check_risks(*risks: float) -> None:
+    for risk in risks:
+        if not 0 < risk < 1:
+            raise ValueError(f"a risk is {risk:g}; it must lie between 0 and 1")
+
+
 def _share(name: str, hits: Bools) -> Measured:
     return measured_share(name, hits, list(range(hits.size)))
 
@@ -146,6 +157,8 @@ def _share(name: str, hits: Bools) -> Measured:
 def _by_patient(positive: ArrayLike, scores: ArrayLike, patients: Sequence[Any] | None) -> tuple[Bools, Floats]:
     """Whether each patient is ill, and the highest score: (n_patients,) each."""
     is_positive, s = np.asarray(positive, bool), np.asarray(scores, np.float64)
+    if np.isnan(s).any():
+        raise ValueError(f"{np.isnan(s).sum()} of {s.size} scores are nan")
     codes = patient_codes(patients, s.size)
     n = int(codes.max(initial=-1)) + 1
     highest = np.full(n, -math.inf)

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 from sklearn import metrics
-from tests.report.again import Rows, delong, figure, ratios, share, weights, youden
-from tests.report.conftest import Told
-from tests.report.tree import assert_counted, figure_rows, same, same_figure, same_interval
+from tests.report.again.conftest import Told
+from tests.report.again.figures import Rows, delong, figure, ratios, share, weights, youden
+from tests.report.again.tree import assert_counted, figure_rows, same, same_figure, same_interval
 
 
 def assert_table(table, rows: Rows) -> int:

@@ -72,10 +72,9 @@ def effective(hits: np.ndarray, units: list, *, equal: bool) -> tuple[float, flo
         influence[unit] += weight * (hit - value)
         mass[unit] += weight
     variance = m / (m - 1) * sum(one**2 for one in influence.values())
-    if variance < 1e-30 or value in (0.0, 1.0):
-        size = 1 / sum(one**2 for one in mass.values())
-    else:
-        size = value * (1 - value) / variance
+    if value in (0.0, 1.0):
+        return value, 1 / sum(one**2 for one in mass.values())
+    size = value * (1 - value) / variance if variance > 1e-30 else n
     return value, min(size, n) * (stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, m - 1)) ** 2
 
 
@@ -150,5 +149,6 @@ def delong(rows: Rows, label: str) -> tuple[float, float]:
     wins = (up[:, None] > down).astype(float) + 0.5 * (up[:, None] == down)
     value = wins.mean()
     variance = wins.mean(axis=1).var(ddof=1) / up.size + wins.mean(axis=0).var(ddof=1) / down.size
-    half = Z * math.sqrt(variance) / (value * (1 - value))
+    far = stats.t.ppf(0.975, min(up.size, down.size) - 1)
+    half = far * math.sqrt(variance) / (value * (1 - value))
     return tuple(1 / (1 + math.exp(-(math.log(value / (1 - value)) + side * half))) for side in (-1, 1))

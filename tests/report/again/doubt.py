@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import numpy as np
 from scipy import optimize, stats
-from tests.report.again import Rows, weights
+from tests.report.again.figures import Rows, weights
 
 ALPHA, FAR = 0.1, 0.05
 CLOSE = 1e-9

@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 from sklearn import metrics
-from tests.report.again import share, weights
-from tests.report.again_doubt import FAR, Binned, patients_of, quantile, sets, temperature, triage
-from tests.report.conftest import Told
-from tests.report.tree import assert_counted, figure_rows, same, same_figure, same_interval
+from tests.report.again.conftest import Told
+from tests.report.again.doubt import FAR, Binned, patients_of, quantile, sets, temperature, triage
+from tests.report.again.figures import share, weights
+from tests.report.again.tree import assert_counted, figure_rows, same, same_figure, same_interval
 
 
 def section(told: Told, name: str):

@@ -1,0 +1,156 @@
+"""Letters that are burnt into an image near its edge, as workstations, scanners and markers of lead leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[Any]
+Box = tuple[int, int, int, int]
+"""top, bottom, left, right; bottom and right are beyond the last row and column"""
+
+_MOST_PX = 1024
+"""rows or columns that are looked at; larger frames are looked at in every second, third ... pixel"""
+_DEPTH = 0.2
+"""of the frame on each side: where letters are looked for"""
+_LEAST_PX, _LARGEST = 6, 0.12
+"""height of a letter: pixels, and share of the frame's longer side"""
+_SLIM, _WIDE = 0.3, 1.5
+"""width of a letter by its height"""
+_THIN_FILL, _FULL_FILL = 0.12, 0.75
+"""share of its box that a letter fills"""
+_BAR = 0.6
+"""of its box's width that a row of a letter takes, unless some row crosses several lines"""
+_STROKE = 0.6
+"""of its box's width that a letter's lines take at most, on the average; a blob takes more"""
+_DARK, _FULL = 0.2, 0.75
+"""of the contrast: what is background, and what is full brightness"""
+_CLEAR = 0.85
+"""share of what surrounds a letter that is background"""
+_CRISP, _CRISP_IN_TEXT, _TEXT = 0.7, 0.5, 3
+"""share of a letter that is fully bright: of one by itself, and of several, from so many on"""
+_MOST_BOXES = 60
+"""in one strip; more is noise or anatomy"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letters:
+    """What was found: how many letters, and the shape of the first as 24 bits, equal for the same letter."""
+
+    n: int
+    shape: int
+
+
+def find_letters(pixels: Plane, *, contrast: float) -> Letters:
+    """Find marks that look like letters near the edge of (rows, columns[, 3]), on an even dark ground.
+
+    A letter is small, upright, made of thin lines that are evenly bright, sharp, and apart from all else. `contrast`
+    is the span of the frame's values, and a letter has at least half of it. Bones and tables are wider, softer, or
+    lie in tissue. Dark letters on white, letters inside the body and letters lower than 6 pixels are not seen.
+    """
+    step = max(1, max(pixels.shape[:2]) // _MOST_PX)
+    # of colours the green one: letters are white, yellow or green
+    pixels = pixels[::step, ::step] if pixels.ndim == 2 else np.ascontiguousarray(pixels[::step, ::step, 1])
+    side = max(pixels.shape[:2])
+    found = [mark for strip in _strips(pixels) for mark in _in_strip(strip, side, contrast)]
+    least = _CRISP_IN_TEXT if len(found) >= _TEXT else _CRISP
+    shapes = [shape for shape, crisp in found if crisp >= least]
+    return Letters(n=len(shapes), shape=shapes[0] if shapes else 0)
+
+
+def _strips(pixels: Plane) -> Iterator[Plane]:
+    """The four sides of a frame, each with the frame's edge on top."""
+    rows, columns = (int(_DEPTH * size) for size in pixels.shape[:2])
+    yield pixels[:rows]
+    yield pixels[-rows:][::-1]
+    yield pixels[rows:-rows, :columns].swapaxes(0, 1)
+    yield pixels[rows:-rows, -columns:].swapaxes(0, 1)[::-1]
+
+
+def _in_strip(strip: Plane, side: int, contrast: float) -> list[tuple[int, float]]:
+    """The shape of each letter in one strip, and how crisp it is."""
+    if min(strip.shape) < _LEAST_PX:
+        return []
+    # numpy's quantile takes ten times as long as a sort of so few
+    few = np.sort(strip[::8, ::8], axis=None)
+    dark = float(few[few.size // 5])
+    span = float(strip.max()) - dark
+    if span <= 0 or span < 0.5 * contrast:
+        return []
+    bright = strip > dark + 0.5 * span
+    widest = int(_WIDE * _LARGEST * side)
+    found = []
+    for box in _boxes(bright, widest):
+        if (crisp := _crispness(strip, bright, box, dark=dark, side=side)) >= _CRISP_IN_TEXT:
+            top, bottom, left, right = box
+            found.append((_shape(bright[top:bottom, left:right]), crisp))
+    return found
+
+
+def _boxes(bright: NDArray[np.bool_], widest: int) -> Iterator[Box]:
+    """Boxes around what is bright, parted by dark rows, then by dark columns, then by dark rows again."""
+    found = 0
+    for top, bottom in _runs(np.asarray(bright.any(axis=1))):
+        if bottom - top < _LEAST_PX:
+            continue
+        for left, right in _runs(np.asarray(bright[top:bottom].any(axis=0))):
+            found += 1
+            if found > _MOST_BOXES:
+                return
+            if 2 <= right - left <= widest:
+                for first, last in _runs(np.asarray(bright[top:bottom, left:right].any(axis=1))):
+                    yield top + first, top + last, left, right
+
+
+def _runs(there: NDArray[Any]) -> list[tuple[int, int]]:
+    """Where runs of True begin and end."""
+    edges = ((there[1:] != there[:-1]).nonzero()[0] + 1).tolist()
+    edges = [0] * bool(there[0]) + edges + [len(there)] * bool(there[-1])
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _crispness(strip: Plane, bright: NDArray[np.bool_], box: Box, *, dark: float, side: int) -> float:
+    """Share of a mark that is fully bright; 0 for one that is no letter."""
+    top, bottom, left, right = box
+    height, width = bottom - top, right - left
+    upright = _SLIM * height <= width <= _WIDE * height
+    if not (upright and _LEAST_PX <= height <= max(_LEAST_PX + 2, _LARGEST * side)):
+        return 0.0
+    margin = max(2, height // 6)
+    if top < margin or left < margin or bottom + margin > len(bright) or right + margin > bright.shape[1]:
+        return 0.0
+    if not _has_lines(bright[top:bottom, left:right]):
+        return 0.0
+    around = (slice(top - margin, bottom + margin), slice(left - margin, right + margin))
+    return _standing_out(strip[around] - np.float32(dark), bright[around])
+
+
+def _has_lines(mark: NDArray[np.bool_]) -> bool:
+    """True if a mark is made of thin lines, and is more than one slanted stroke such as a strap's edge."""
+    starts = mark.copy()
+    starts[:, 1:] &= ~mark[:, :-1]
+    crossed = starts.sum(axis=1)
+    thin = mark.sum() <= _STROKE * mark.shape[1] * crossed.sum()
+    slanted = crossed.max() == 1 and mark.sum(axis=1).max() < _BAR * mark.shape[1]
+    return bool(thin and not slanted and _THIN_FILL <= mark.mean() <= _FULL_FILL)
+
+
+def _standing_out(values: Plane, bright: NDArray[np.bool_]) -> float:
+    """Share of a mark that is fully bright; 0 where what surrounds it is not evenly dark."""
+    peak = values.max()
+    clear = (np.abs(values[~bright]) < _DARK * peak).mean()
+    return float((values[bright] > _FULL * peak).mean()) if clear >= _CLEAR else 0.0
+
+
+def _shape(mark: NDArray[np.bool_]) -> int:
+    """A mark at 6 x 4 pixels, as 24 bits: as many as a float32 keeps."""
+    rows, columns = (
+        np.linspace(0, size, parts + 1).round().astype(int) for size, parts in zip(mark.shape, (6, 4), strict=True)
+    )
+    sums = np.add.reduceat(np.add.reduceat(mark.astype(int), rows[:-1], axis=0), columns[:-1], axis=1)
+    bits = sums * 2 >= np.diff(rows)[:, None] * np.diff(columns)
+    return int(bits.ravel() @ (1 << np.arange(24)))

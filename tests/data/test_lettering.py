@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+from overread.data.lettering import Letters, find_letters
+from overread.data.phantom.scanner import burn_in
+
+NOTHING = Letters(n=0, shape=0)
+
+
+def head(side: int = 256, *, noise_hu: float = 6) -> NDArray[np.float32]:
+    """A skull of 1200 HU around a brain of 35 HU in noisy air: (side, side) float32."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    radius = np.hypot(y * 1.1, x * 1.3)
+    hu = np.where(radius < 0.44, 35.0, -1000.0)
+    hu[(radius > 0.40) & (radius < 0.43)] = 1200
+    return (hu + np.random.default_rng(0).normal(0, noise_hu, hu.shape)).astype(np.float32)
+
+
+def find(pixels: NDArray[np.generic]) -> Letters:
+    return find_letters(pixels, contrast=float(np.percentile(pixels, 99) - pixels.min()))
+
+
+@pytest.mark.parametrize("side", [128, 256, 512, 2048])
+@pytest.mark.parametrize("letter", ["L", "R", "P"])
+def test_a_letter_in_the_corner_is_seen_at_any_size(side: int, letter: str) -> None:
+    pixels = head(side)
+    burn_in(pixels, letter, np.random.default_rng(1))
+    assert find(pixels).n == 1
+
+
+def test_letters_are_told_from_each_other_wherever_they_stand() -> None:
+    shapes = {}
+    for letter in "LRP":
+        found = set()
+        for seed in range(5):
+            pixels = head()
+            burn_in(pixels, letter, np.random.default_rng(seed))
+            found.add(find(pixels).shape)
+        (shapes[letter],) = found
+    assert len(set(shapes.values())) == 3
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_every_side_is_looked_at(turns: int) -> None:
+    pixels = head()
+    burn_in(pixels, "R", np.random.default_rng(0))
+    assert find(np.rot90(pixels, turns)).n == 1
+
+
+def test_a_line_of_text_in_a_jpeg_is_seen() -> None:
+    picture = Pillow.fromarray(((head(512).clip(-60, 140) + 60) * 255 / 200).astype(np.uint8)).convert("RGB")
+    ImageDraw.Draw(picture).text((8, 8), "MAGEN", fill=(255, 255, 0), font_size=18)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    assert find(np.asarray(Pillow.open(file))).n >= 3
+
+
+def test_a_head_alone_has_no_letters() -> None:
+    assert find(head()) == NOTHING
+    assert find(head(noise_hu=60)) == NOTHING
+
+
+def test_straps_dots_and_blobs_are_no_letters() -> None:
+    y, x = np.mgrid[:256, :256]
+    for shape in (
+        (y > 10) & (y < 30) & (np.abs(x - y / 2 - 20) < 4),  # a slanted strap
+        np.hypot(y - 20, x - 20) < 8,  # a rod
+        (y > 12) & (y < 15) & (x > 20) & (x < 200),  # a table
+        (np.abs(y - 20) < 2) & (np.abs(x - 20) < 2),  # a wire, seen from its end
+    ):
+        pixels = head()
+        pixels[shape] = 1500
+        assert find(pixels) == NOTHING
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (28, 28), (1, 300), (300, 7)])
+def test_small_and_narrow_frames_have_no_letters(shape: tuple[int, int]) -> None:
+    assert find(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)) == NOTHING

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from overread.cli.flags import given_flags, number, whole_number
 from overread.cli.train import (
     add_audit,
-    add_settings,
-    add_workers,
+    add_job_flags,
     check_folds,
     check_workers,
     make_job,
@@ -18,7 +17,7 @@ from overread.cli.train import (
 )
 from overread.data.cohort import CohortSettings
 from overread.errors import SettingsError
-from overread.settings import RECIPES, ImageSettings, TrainSettings
+from overread.settings import ImageSettings, TrainSettings
 
 if TYPE_CHECKING:
     from overread.cli.console import ConsoleWatcher
@@ -54,13 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folds", type=whole_number, metavar="K", help="cross-validate each network, on the same folds"
     )
     parser.add_argument("--repeats", type=whole_number, metavar="R", help="with --folds: all of it R times")
-    parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
-    )
     add_audit(parser)
-    add_workers(parser)
-    add_settings(parser, omit=("backbone",))
+    add_job_flags(parser, omit=("backbone",))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from overread.cli.outcome import above_interval
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.score import TITLES, notes
 from overread.run.fold_files import FOLDS, words
 
 if TYPE_CHECKING:
     from overread.run.folds import CrossValidation, Fold
-    from overread.stats.intervals import Measured
 
 
 def print_folds(found: CrossValidation, *, out: Path, console: Console) -> None:
@@ -29,11 +29,11 @@ def print_folds(found: CrossValidation, *, out: Path, console: Console) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for fold in found.folds:
         score = fold.outcome.score
-        cells = [_above(score.figure(name)) for name in names]
+        cells = [above_interval(score.figure(name)) for name in names]
         table.add_row(Text(_called(fold, found)), *_counted(score.n_images, score.n_patients), *cells)
     table.add_section()
     whole, pooled = found.repeats[0], {one.name: one for one in found.pooled if one.label is None}
-    cells = [_above(pooled[name]) for name in names]
+    cells = [above_interval(pooled[name]) for name in names]
     table.add_row("pooled", *_counted(whole.n_images, whole.n_patients), *cells, style="bold")
     for title, values in (
         (f"mean of {found.kind}s", [one.mean for one in found.spreads]),
@@ -61,8 +61,3 @@ def _called(fold: Fold, found: CrossValidation) -> str:
 
 def _counted(n_images: int, n_patients: int | None) -> tuple[str, str]:
     return str(n_images), "unknown" if n_patients is None else str(n_patients)
-
-
-def _above(figure: Measured) -> str:
-    interval = "-" if math.isnan(figure.low) else f"{figure.low:.3f}-{figure.high:.3f}"
-    return f"{figure.value:.3f}\n{interval}"

@@ -21,6 +21,7 @@ VERBS = {
     "predict": "classify images with a model folder",
     "evaluate": "say what a model is worth, here or on images from elsewhere",
     "compare": "train several networks on the same images, side by side",
+    "controls": "prove what a model's figures rest on, by training it wrongly on purpose",
     "checklist": "fill in a journal's reporting checklists from a model folder",
     "replay": "train again from a run's record, and say whether the result is the same",
     "show": "print a network's layers and their parameters",

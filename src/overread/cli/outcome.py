@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from overread.evaluate.second_read import SecondRead
     from overread.evaluate.verdict import Verdict
     from overread.run.outputs import Outcome
+    from overread.stats.intervals import Measured
 
 _VERDICT_STYLES = {"do not": "bold red", "with care": "bold yellow", "good": "bold green"}
 SIDE_BY_SIDE = ("accuracy", "balanced_accuracy", "auroc", "f1")
@@ -29,7 +30,7 @@ SIDE_BY_SIDE = ("accuracy", "balanced_accuracy", "auroc", "f1")
 
 def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = None) -> None:
     """The test figures, the warnings that go with them, and one command to try next (on `image`)."""
-    table = _table(f"Test part: {_counted(outcome.score)}. Best epoch: {outcome.card.best_epoch}.")
+    table = new_table(f"Test part: {_counted(outcome.score)}. Best epoch: {outcome.card.best_epoch}.")
     for heading in TABLE_HEADINGS:
         table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
     for row in as_table(outcome.score, BRIEF):
@@ -49,7 +50,7 @@ def print_outcome(outcome: Outcome, *, console: Console, image: Path | None = No
 def print_read(read: SecondRead, *, folder: Path, console: Console) -> None:
     """The verdict first, then the figures; beside those of the model's own cohort where there are such."""
     print_verdict(read.verdict, console=console)
-    table = _table(f"{read.part.capitalize()} part: {_counted(read.score)}.")
+    table = new_table(f"{read.part.capitalize()} part: {_counted(read.score)}.")
     headings = [*TABLE_HEADINGS[:2], *(("at home", "here") if read.internal else ("value",)), *TABLE_HEADINGS[3:]]
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("figure", "class") else "right")
@@ -77,12 +78,12 @@ def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Co
     first = next(iter(outcomes.values()))
     names = [name for name in SIDE_BY_SIDE if name in first.figures()]
     sizes = {_counted(outcome.score) for outcome in outcomes.values()}
-    table = _table(f"Test part{'s' * (len(sizes) > 1)}: {' or '.join(sorted(sizes))}.")
+    table = new_table(f"Test part{'s' * (len(sizes) > 1)}: {' or '.join(sorted(sizes))}.")
     table.add_column("run", overflow="fold")
     for heading in ("best\nepoch", "best val\naccuracy", *("\n".join(TITLES[name].split()) for name in names)):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, outcome in outcomes.items():
-        cells = [_above_interval(outcome, figure) for figure in names]
+        cells = [above_interval(outcome.score.figure(figure)) for figure in names]
         table.add_row(Text(name), str(outcome.card.best_epoch), f"{outcome.best_val_accuracy:.3f}", *cells)
     if spread:
         columns = [[o.best_val_accuracy for o in outcomes.values()]]
@@ -97,7 +98,8 @@ def print_several(outcomes: dict[str, Outcome], *, table_file: Path, console: Co
     console.print(f"Every figure: {table_file}", markup=False)
 
 
-def _table(title: str) -> Table:
+def new_table(title: str) -> Table:
+    """An empty table, its title in bold on the left."""
     return Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
 
 
@@ -107,8 +109,8 @@ def _counted(score: Score) -> str:
     )
 
 
-def _above_interval(outcome: Outcome, name: str) -> str:
-    figure = outcome.score.figure(name)
+def above_interval(figure: Measured) -> str:
+    """A cell of two lines: the value, and its interval below."""
     interval = "-" if math.isnan(figure.low) else f"{figure.low:.3f}-{figure.high:.3f}"
     return f"{figure.value:.3f}\n{interval}"
 

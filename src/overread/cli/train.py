@@ -50,17 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--finish", action="store_true", help="with --resume: train no further, test the best epoch so far"
     )
-    parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
     parser.add_argument(
         "--seeds", type=whole_number, default=1, metavar="N", help="train N seeds and report the spread"
     )
     add_folds(parser)
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
-    )
     add_audit(parser)
-    add_workers(parser)
-    add_settings(parser)
+    add_job_flags(parser)
 
 
 def add_folds(parser: argparse.ArgumentParser) -> None:
@@ -115,8 +110,13 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_settings(parser: argparse.ArgumentParser, omit: tuple[str, ...] = ()) -> None:
-    """Declare a flag for each setting of the training, the images and the list."""
+def add_job_flags(parser: argparse.ArgumentParser, omit: tuple[str, ...] = ()) -> None:
+    """Declare the flags of a training: where it starts from, then each setting of it, of the images and the list."""
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="default", help="settings to start from")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="go on without unusable images, listed in skipped.csv"
+    )
+    add_workers(parser)
     add_flags(parser, TrainSettings, title="training", omit=omit)
     add_flags(parser, ImageSettings, title="images")
     add_flags(parser, CohortSettings, title="list of images")

@@ -17,6 +17,7 @@ from overread.evaluate.operating import Operating
 from overread.evaluate.predictions import Predictions
 from overread.report.style import styled
 from overread.stats import metrics
+from overread.stats.intervals import Measured
 from overread.stats.selective import RiskCoverage
 from overread.training.history import History
 
@@ -149,6 +150,40 @@ def history_chart(history: History, best: int) -> Chart:
     kept = rows[best - 1]
     alt = f"Loss over {len(rows)} epochs; the best is epoch {best}, validation loss {kept.val_loss:.3f}."
     return _chart(draw, alt=alt, caption="Loss by epoch (dotted: the epoch kept)", legend=("training", "validation"))
+
+
+@styled
+def arms_chart(arms: Sequence[tuple[str, Measured]], *, chance: float) -> Chart:
+    """The AUROC of several trainings, one below the other, with intervals; the dotted line is chance."""
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(chance, color=_LINE, linewidth=1, linestyle=":")
+        for i, (_, one) in enumerate(arms):
+            axes.plot([one.low, one.high], [i, i], color=_colour(0), linewidth=2.5, alpha=0.5)
+            axes.plot([one.value], [i], "o", color=_colour(0), markersize=6)
+        axes.set_yticks(range(len(arms)), [name.replace(", ", ",\n") for name, _ in arms])
+        axes.set(ylim=(len(arms) - 0.5, -0.5), xlim=(0, 1.02), xlabel="AUROC")
+
+    words = "; ".join(f"{name} {one}" for name, one in arms)
+    return _chart(draw, alt=f"AUROC: {words}.", caption="AUROC with 95 % interval (dotted: chance)")
+
+
+@styled
+def learning_chart(points: Sequence[tuple[int, Measured]], *, chance: float) -> Chart:
+    """The AUROC on one test part, by the number of patients that were learnt from; the dotted line is chance."""
+
+    def draw(axes: Axes) -> None:
+        x, y = [n for n, _ in points], np.array([one.value for _, one in points])
+        ends = np.array([[one.value - one.low, one.high - one.value] for _, one in points])
+        axes.axhline(chance, color=_LINE, linewidth=1, linestyle=":")
+        axes.errorbar(x, y, yerr=np.nan_to_num(ends.T), color=_colour(0), linewidth=1.8, elinewidth=1, marker="o")
+        axes.set(xlim=(0, 1.08 * max(x)), ylim=(min(0.4, float(np.nanmin(y - ends[:, 0])) - 0.02), 1.02))
+        axes.set(xlabel="patients learnt from", ylabel="AUROC")
+
+    words = "; ".join(f"{n} patients {one}" for n, one in points)
+    return _chart(
+        draw, alt=f"Learning curve: {words}.", caption="Learning curve, with 95 % intervals (dotted: chance)"
+    )
 
 
 def _colour(i: int) -> str:

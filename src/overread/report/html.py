@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,21 @@ def write_pdf(path: Path, page: Page) -> None:
 
 def render(page: Page, *, for_print: bool = False) -> str:
     """The page as HTML text; `for_print` in colours for paper alone."""
+    return fill(
+        "report.html",
+        for_print=for_print,
+        unnamed=page.patients,
+        page=page,
+        read=page.read,
+        audit=page.audit,
+        titles=TITLES,
+        parts=PARTS_IN_WORDS,
+        charts=_draw(page),
+    )
+
+
+def fill(template: str, *, for_print: bool = False, unnamed: Collection[str] = (), **values: Any) -> str:
+    """A template of this package as HTML text with these values, the style in it; `unnamed`: hashes of patients."""
     picture: Callable[[Chart], str] = Chart.for_print if for_print else lambda chart: chart.svg
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"),
@@ -56,20 +71,12 @@ def render(page: Page, *, for_print: bool = False) -> str:
     )
     environment.tests["nan"] = lambda value: isinstance(value, float) and math.isnan(value)
     environment.filters["fixed"] = _fixed
-    environment.filters["unnamed"] = lambda text: hide_patients(text, page.patients)
+    environment.filters["unnamed"] = lambda text: hide_patients(text, unnamed)
     environment.filters["brief"] = lambda rows: [row for row in rows if row.name in BRIEF]
     environment.filters["rest"] = lambda rows: [row for row in rows if row.name not in BRIEF]
     environment.filters["data_uri"] = lambda chart: _uri("image/svg+xml", picture(chart).encode())
     environment.filters["png_uri"] = lambda content: _uri("image/png", content)
-    return environment.get_template("report.html").render(
-        page=page,
-        read=page.read,
-        audit=page.audit,
-        titles=TITLES,
-        parts=PARTS_IN_WORDS,
-        charts=_draw(page),
-        css=Markup(_style(for_print=for_print)),
-    )
+    return environment.get_template(template).render(css=Markup(_style(for_print=for_print)), **values)
 
 
 def _draw(page: Page) -> dict[str, Chart | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import re
 import shutil
@@ -27,8 +26,8 @@ from overread.evaluate.score import Score, score
 from overread.run import fold_files, many
 from overread.run.compare import FILE as COMPARISON
 from overread.run.compare import tell_of_folds
-from overread.run.job import CACHE, SPLIT, Job
-from overread.run.outputs import Outcome
+from overread.run.job import CACHE, Job
+from overread.run.outputs import Outcome, n_learnt_from
 from overread.stats.intervals import Measured
 from overread.training.watch import Watcher
 
@@ -186,14 +185,8 @@ def _read_fold(name: str, outcome: Outcome, held_out: str, repeat: int) -> Fold:
         repeat=repeat,
         outcome=outcome,
         predictions=read_predictions(outcome.folder / PREDICTIONS).part("test"),
-        n_train=_n_learnt_from(outcome.folder),
+        n_train=n_learnt_from(outcome.folder),
     )
-
-
-def _n_learnt_from(folder: Path) -> int:
-    with (folder / SPLIT).open(encoding="utf-8", newline="") as stream:
-        patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == "train"]
-    return len(set(patients)) if all(patients) else len(patients)
 
 
 def _pool(parts: Sequence[Predictions], job: Job) -> Score:

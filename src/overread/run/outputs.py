@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from overread.report.html import write_report
 from overread.report.model_card import FILE as MODEL_CARD
 from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
-from overread.run.job import Job, versions
+from overread.run.job import SPLIT, Job, versions
 from overread.run.pictures import draw_pictures
 from overread.run.report import training_page
 from overread.run.saying import say_all
@@ -116,3 +117,10 @@ def read_outcome(folder: Path) -> Outcome:
     card = bundle.load_card(folder)
     history = History.from_csv((folder / HISTORY).read_text(encoding="utf-8"))
     return Outcome(folder=folder, card=card, history=history, score=read_score(folder))
+
+
+def n_learnt_from(folder: Path) -> int:
+    """How many patients a run's network has learnt from; images, where a patient is not known."""
+    with (folder / SPLIT).open(encoding="utf-8", newline="") as stream:
+        patients = [row["patient"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    return len(set(patients)) if all(patients) else len(patients)

@@ -47,6 +47,14 @@ def test_full_dates_are_told(make_subject: MakeSubject, keyword: str, severity: 
     assert Named().look(subject) is None
 
 
+def test_of_many_files_the_gravest_are_named_first(make_subject: MakeSubject) -> None:
+    subject = saying(make_subject, [["StudyDate", "StationName"]] * 3 + [["PatientBirthDate", "PatientName"]])
+    for check in (Dated, Named):
+        finding = check().look(subject)
+        assert finding is not None
+        assert finding.where == ("b/3.png", "a/0.png", "b/1.png", "a/2.png")
+
+
 def test_text_in_the_pixels_is_serious_where_the_header_says_so(make_subject: MakeSubject) -> None:
     images, labels = [picture(at) for at in range(4)], ["a", "b"] * 2
     told = TextInPixels().look(make_subject(images, labels, tags=[{"burnt_in": "yes"}, {}, {}, {}]))

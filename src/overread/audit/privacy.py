@@ -39,7 +39,7 @@ class Named(Check):
             do="De-identify the files by the basic profile of DICOM before they leave the hospital.",
             n=len(found),
             unit="files",
-            where=list(found),
+            where=_first_with(_NAMES, found),
             evidence={"files_by_keyword": dict(counts)},
             severity="serious" if persons else "note",
         )
@@ -66,7 +66,7 @@ class Dated(Check):
             do="Shift or remove dates before the files leave the hospital; overread keeps no more than the month.",
             n=len(found),
             unit="files",
-            where=list(found),
+            where=_first_with({_BIRTH}, found),
             evidence={"files_by_keyword": dict(counts)},
             severity="serious" if _BIRTH in counts else "note",
         )
@@ -127,6 +127,11 @@ def _files_with(subject: Subject, keywords: Collection[str]) -> dict[str, list[s
     paths = dict.fromkeys(row.path for row in subject.cohort.rows)
     found = {path: [word for word in files[path].identifying if word in wanted] for path in paths if path in files}
     return {path: words for path, words in found.items() if words}
+
+
+def _first_with(grave: Collection[str], found: Mapping[str, list[str]]) -> list[str]:
+    """The files, those with a keyword that is grave before the others: of many only the first are named."""
+    return sorted(found, key=lambda path: not any(word in grave for word in found[path]))
 
 
 def _counts(found: Mapping[str, list[str]]) -> Counter[str]:

@@ -27,8 +27,8 @@ def test_nothing_is_trained_twice() -> None:
     ("by_patient", "by_image", "said", "tone"),
     [
         (BAD, GOOD, "0.25 (0.15 to 0.35) of it is recognising patients", "do not"),
-        (GOOD, GOOD, "no more of a gap than chance explains (+0.000", "good"),
-        (GOOD, BAD, "no more of a gap than chance explains (-0.250", "good"),
+        (GOOD, GOOD, "no more of a gap than chance explains (+0.00, ", "good"),
+        (GOOD, BAD, "no more of a gap than chance explains (-0.25, ", "good"),
         (CHANCE, CHANCE, "neither is above chance", "with care"),
         (area(0.3, 0.2, 0.4), CHANCE, "neither is above chance", "with care"),
         (BAD, NO_INTERVAL, "neither is above chance", "with care"),

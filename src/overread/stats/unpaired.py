@@ -22,7 +22,7 @@ class Difference:
         return self.low > 0
 
     def __str__(self) -> str:
-        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+        return f"{self.value:+.2f}, {self.low:+.2f} to {self.high:+.2f}"
 
 
 def difference(first: Measured, second: Measured) -> Difference:

@@ -52,6 +52,9 @@ def test_finished_runs_are_compared_as_they_are(trained, tmp_path, capsys, refus
     capsys.readouterr()
     assert run(["compare", "--runs", str(trained.folder), str(again), "--margin", "0.01"]) == 0
     assert "put no network above another" in capsys.readouterr().out
+    words = ["compare", "--runs", str(trained.folder), str(again), "--out", str(tmp_path / "both")]
+    assert run(words) == 0
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["comparison.html", "comparison.json"]
     assert "must name two runs or more" in refusal("compare", "--runs", again, again)
     assert "--epochs goes with a training" in refusal("compare", "--runs", again, trained.folder, "--epochs", "3")
     assert "DATA goes with a training" in refusal("compare", trained.source, "--runs", again, trained.folder)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", nargs="+", type=Path, metavar="RUN", help="finished runs or evaluations, in place of DATA"
     )
-    parser.add_argument("--out", type=Path, help="the folder to write; each network gets a folder in it")
+    parser.add_argument("--out", type=Path, help="the folder to write; each trained network gets a folder in it")
     parser.add_argument(
         "--margin",
         type=number,
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from overread.cli.outcome import print_several, told_to_repeat
 
     with loading_torch():
+        from overread.report.comparison import FILE as PAGE
         from overread.run import many
         from overread.run.compare import compare_tested
 
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
                 {name: one.folder for name, one in outcomes.items()}, margin=args.margin, out=job.out
             )
         watch.console.print(words, style="bold", markup=False)
+        watch.console.print(f"Report: {job.out / PAGE}", markup=False)
     return 0
 
 
@@ -108,7 +110,7 @@ def _compare_runs(args: argparse.Namespace) -> int:
     from overread.run.compare import compare_tested
 
     given = [*given_flags(args, TrainSettings), *given_flags(args, ImageSettings), *given_flags(args, CohortSettings)]
-    given += [name for name in ("source", "backbones", "folds", "repeats", "out") if getattr(args, name) is not None]
+    given += [name for name in ("source", "backbones", "folds", "repeats") if getattr(args, name) is not None]
     if given:
         what = "DATA" if given[0] == "source" else f"--{given[0].replace('_', '-')}"
         raise SettingsError(
@@ -118,7 +120,9 @@ def _compare_runs(args: argparse.Namespace) -> int:
     if len(runs) < 2:
         raise SettingsError(f"--runs {args.runs[0]} must name two runs or more, each once.")
     with ConsoleWatcher() as watch:
-        watch.console.print(compare_tested(runs, margin=args.margin), markup=False)
+        if args.out is not None:
+            args.out.mkdir(parents=True, exist_ok=True)
+        watch.console.print(compare_tested(runs, margin=args.margin, out=args.out), markup=False)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -155,17 +156,27 @@ def history_chart(history: History, best: int) -> Chart:
 @styled
 def arms_chart(arms: Sequence[tuple[str, Measured]], *, chance: float) -> Chart:
     """The AUROC of several trainings, one below the other, with intervals; the dotted line is chance."""
+    return _dots(arms, label="AUROC", chance=chance, caption="AUROC with 95 % interval (dotted: chance)")
 
+
+@styled
+def networks_chart(networks: Sequence[tuple[str, Measured]]) -> Chart:
+    """The accuracy of several networks, one below the other, with intervals."""
+    return _dots(networks, label="accuracy", chance=None, caption="Accuracy with 95 % interval")
+
+
+def _dots(rows: Sequence[tuple[str, Measured]], *, label: str, chance: float | None, caption: str) -> Chart:
     def draw(axes: Axes) -> None:
-        axes.axvline(chance, color=_LINE, linewidth=1, linestyle=":")
-        for i, (_, one) in enumerate(arms):
+        if chance is not None:
+            axes.axvline(chance, color=_LINE, linewidth=1, linestyle=":")
+        for i, (_, one) in enumerate(rows):
             axes.plot([one.low, one.high], [i, i], color=_colour(0), linewidth=2.5, alpha=0.5)
             axes.plot([one.value], [i], "o", color=_colour(0), markersize=6)
-        axes.set_yticks(range(len(arms)), [name.replace(", ", ",\n") for name, _ in arms])
-        axes.set(ylim=(len(arms) - 0.5, -0.5), xlim=(0, 1.02), xlabel="AUROC")
+        axes.set_yticks(range(len(rows)), [_wrapped(name) for name, _ in rows])
+        axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1.02), xlabel=label)
 
-    words = "; ".join(f"{name} {one}" for name, one in arms)
-    return _chart(draw, alt=f"AUROC: {words}.", caption="AUROC with 95 % interval (dotted: chance)")
+    words = "; ".join(f"{name} {one}" for name, one in rows)
+    return _chart(draw, alt=f"{label[0].upper()}{label[1:]}: {words}.", caption=caption)
 
 
 @styled
@@ -184,6 +195,11 @@ def learning_chart(points: Sequence[tuple[int, Measured]], *, chance: float) -> 
     return _chart(
         draw, alt=f"Learning curve: {words}.", caption="Learning curve, with 95 % intervals (dotted: chance)"
     )
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines that leave room for the chart."""
+    return "\n".join(line for part in name.replace(", ", ",\n").split("\n") for line in textwrap.wrap(part, 24)[:3])
 
 
 def _colour(i: int) -> str:

@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from overread import __version__
 from overread.errors import CohortError, ModelError
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import Predictions, read_predictions
 from overread.evaluate.rank import Pair, pairs, pairs_of_folds, ranking_in_words
 from overread.evaluate.score import Score, read_score
 from overread.model.bundle import write_json
+from overread.report.comparison import FILE as PAGE
+from overread.report.comparison import write_comparison
+from overread.stats.intervals import Measured
 
 FILE = "comparison.json"
 
@@ -22,7 +26,8 @@ def compare_tested(
     """Test every two networks on their common test part, and say what may be said of them.
 
     runs: by name, folders that `overread train` or `overread evaluate` wrote. Accuracy for any number of classes, and
-    the AUROC for two. With `out`, `comparison.json` is written there. Raises CohortError where the images differ.
+    the AUROC for two. With `out`, `comparison.json` and `comparison.html` are written there. Raises CohortError where
+    the images differ.
     """
     scores = {name: read_score(folder) for name, folder in runs.items()}
     found = {name: _tested(name, folder, scores[name]) for name, folder in runs.items()}
@@ -32,27 +37,32 @@ def compare_tested(
     tested = {"accuracy": pairs(found, figure="accuracy", positive=None, seed=seed, margin=margin)}
     if first.positive is not None:
         tested["auroc"] = pairs(found, figure="auroc", positive=first.positive, seed=seed, margin=margin)
-    return _tell(tested, out)
+    return _tell(tested, {name: one.measured for name, one in scores.items()}, score=first, out=out)
 
 
 def tell_of_folds(
     figures: Mapping[str, Mapping[str, Sequence[float]]],
+    pooled: Mapping[str, Sequence[Measured]],
     *,
     n_train: int,
     n_test: int,
-    n_patients: int | None,
+    score: Score,
     out: Path,
     margin: float | None = None,
 ) -> str:
-    """Test every two ways of training by their folds: for each kind of figure and each network, a value a fold."""
+    """Test every two ways of training by their folds, and say what may be said of them.
+
+    figures: for each kind of figure and each network a value a fold. pooled: the figures of each network on all folds
+    together. n_train, n_test: patients in a fold's parts. score: of any network on all folds.
+    """
     tested = {
         name: pairs_of_folds(
-            by_network, figure=name, n_train=n_train, n_test=n_test, n_patients=n_patients, margin=margin
+            by_network, figure=name, n_train=n_train, n_test=n_test, n_patients=score.n_patients, margin=margin
         )
         for name, by_network in figures.items()
         if not any(math.isnan(value) for values in by_network.values() for value in values)
     }
-    return _tell(tested, out)
+    return _tell(tested, pooled, score=score, out=out)
 
 
 def _tested(name: str, folder: Path, score: Score) -> Predictions:
@@ -63,7 +73,15 @@ def _tested(name: str, folder: Path, score: Score) -> Predictions:
     return found
 
 
-def _tell(tested: Mapping[str, tuple[Pair, ...]], out: Path | None) -> str:
+def _tell(
+    tested: Mapping[str, tuple[Pair, ...]],
+    networks: Mapping[str, Sequence[Measured]],
+    *,
+    score: Score,
+    out: Path | None,
+) -> str:
+    sentences = [ranking_in_words(some) for some in tested.values()]
     if out is not None:
         write_json(out / FILE, {name: [pair.to_json() for pair in some] for name, some in tested.items()})
-    return "\n".join(ranking_in_words(some) for some in tested.values())
+        write_comparison(out / PAGE, networks, tested, sentences=sentences, score=score, version=__version__)
+    return "\n".join(sentences)

@@ -24,7 +24,6 @@ from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import Predictions, read_predictions
 from overread.evaluate.score import Score, score
 from overread.run import fold_files, many
-from overread.run.compare import FILE as COMPARISON
 from overread.run.compare import tell_of_folds
 from overread.run.job import CACHE, Job
 from overread.run.outputs import Outcome, n_learnt_from
@@ -112,7 +111,7 @@ def cross_validate_each(
     jobs: Mapping[str, Job], *, out: Path, n_folds: int, n_repeats: int = 1, watch: Watcher | None = None
 ) -> dict[str, CrossValidation]:
     """Cross-validate several networks on the same folds, each in a folder of its own below `out`."""
-    many.check_ours(out, {*jobs, COMPARISON})
+    many.check_ours(out, set(jobs))
     found: dict[str, CrossValidation] = {}
     for name, job in jobs.items():
         first = next(iter(found.values())).folds[0].outcome.folder / AUDIT if found and job.audit else None
@@ -134,9 +133,10 @@ def compare_folds(found: Mapping[str, CrossValidation], *, out: Path, margin: fl
     }
     return tell_of_folds(
         figures,
+        {name: one.pooled for name, one in found.items()},
         n_train=round(statistics.fmean(fold.n_train for fold in first.folds)),
         n_test=round(statistics.fmean(score.n_patients or score.n_images for score in scores)),
-        n_patients=first.repeats[0].n_patients,
+        score=first.repeats[0],
         out=out,
         margin=margin,
     )

@@ -13,6 +13,7 @@ from overread.errors import RunError
 from overread.model import bundle
 from overread.model.internet import Internet
 from overread.model.weights import choose_backbone
+from overread.report.comparison import FILE as PAGE
 from overread.run.compare import FILE as COMPARISON
 from overread.run.inputs import write_csv
 from overread.run.job import CACHE, RECORD, Job, read_record
@@ -92,7 +93,7 @@ def check_ours(out: Path, ours: Collection[str]) -> None:
     others = [
         p
         for p in sorted(out.iterdir())
-        if p.name not in {*ours, TABLE, COMPARISON, CACHE}
+        if p.name not in {*ours, TABLE, COMPARISON, PAGE, CACHE}
         and not p.name.startswith(".part-")
         and not (p / RECORD).exists()
     ]

@@ -146,13 +146,13 @@ def test_on_slices_shuffled_labels_score_chance_by_patient_and_not_by_image(shar
     weights = shared / "weights/resnet18-imagenet-pq.safetensors"
     if not weights.exists():
         pytest.skip(f"{weights.name} is not there")
-    make_phantoms(tmp_path / "phantoms", PhantomSettings(patients=45, slices=10, seed=7), workers=2)
-    train = recipe_settings("default", weights=str(weights), epochs=4, device="cpu")
+    make_phantoms(tmp_path / "phantoms", PhantomSettings(patients=45, slices=12, seed=7), workers=2)
+    train = recipe_settings("default", weights=str(weights), epochs=6, device="cpu")
     job = Job(
         source=tmp_path / "phantoms/images",
         out=tmp_path / "run",
         train=train,
-        image=ImageSettings(size_px=96),
+        image=ImageSettings(size_px=128),
         workers=2,
     )
     found: Controls = run_controls(job, only=["shuffled"])

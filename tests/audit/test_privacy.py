@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from tests.audit.conftest import MakeSubject, ReadSubject, measured, picture
 
-from overread.audit.privacy import CHECKS, Dated, Named, Private, TextInPixels
+from overread.audit.privacy import CHECKS, Dated, InPaths, Named, Private, TextInPixels
 from overread.audit.subject import Subject
 from overread.data.phantom import PhantomSettings, make_phantoms
 
@@ -76,11 +76,27 @@ def test_files_that_say_nothing_are_passed(make_subject: MakeSubject, check: typ
     assert check().look(saying(make_subject, [[], []])) is None
 
 
-def test_phantoms_have_nothing_but_a_made_up_date(read_subject: ReadSubject, tmp_path: Path) -> None:
+def test_a_path_that_is_a_patient_s_identifier_is_told_and_not_shown(
+    read_subject: ReadSubject, tmp_path: Path
+) -> None:
+    make_phantoms(tmp_path / "ct", PhantomSettings(patients=6, slices=1, seed=3), workers=0)
+    finding = InPaths().look(read_subject(tmp_path / "ct/images"))
+    assert finding is not None
+    assert (finding.n, finding.severity) == (6, "note")
+    assert not any("PHANTOM" in shown for shown in finding.where)
+    assert len({shown.split("/")[1] for shown in finding.where}) == 6
+    for number, folder in enumerate(sorted((tmp_path / "ct/images").glob("*/*"))):
+        folder.rename(folder.with_name(f"case {number}"))
+    assert InPaths().look(read_subject(tmp_path / "ct/images")) is None
+
+
+def test_phantoms_have_nothing_but_a_made_up_date_and_a_made_up_name(
+    read_subject: ReadSubject, tmp_path: Path
+) -> None:
     make_phantoms(tmp_path / "clean", PhantomSettings(patients=6, slices=1, seed=3), workers=0)
     subject = read_subject(tmp_path / "clean/images")
     found = [finding for check in CHECKS if (finding := check().look(subject))]
-    assert [(finding.code, finding.severity) for finding in found] == [("P02", "note")]
+    assert [(finding.code, finding.severity) for finding in found] == [("P02", "note"), ("P05", "note")]
 
 
 def test_a_finding_holds_no_value(read_subject: ReadSubject, tmp_path: Path) -> None:
@@ -96,6 +112,7 @@ def test_a_finding_holds_no_value(read_subject: ReadSubject, tmp_path: Path) -> 
         "P01": (3, "serious"),
         "P02": (6, "serious"),
         "P04": (3, "note"),
+        "P05": (6, "note"),
     }
     told = json.dumps([finding.to_json() for finding in found.values()])
     assert not [secret for secret in ("Doe", "Roe", "1970", "SECRET") if secret in told]

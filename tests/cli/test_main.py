@@ -96,7 +96,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian", "scans"], "trian is not a verb; the verbs are demo, audit, train, "),
         (["trian", "scans"], "Did you mean train? Help: overread --help"),
         (["train", "scans", "--epoch", "3"], "--epoch is not understood. Did you mean --epochs?"),
-        (["compare", "scans", "--backbone", "resnet18"], "--backbones. Help: overread compare --help"),
+        (["compare", "scans", "--backbone", "resnet18"], "Did you mean --backbones? Help: overread compare --help"),
         (["train", "scans", "--epochs", "many"], "--epochs: 'many' is not a whole number."),
         (["train", "scans", "--learning-rate", "low"], "--learning-rate: 'low' is not a number."),
         (["predict", "model"], "FILE-OR-FOLDER"),

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageFile
 
 from overread.data import pixels as bounds
 from overread.data.image import read_frames, read_header, read_image
@@ -155,6 +156,19 @@ def test_truncated(tmp_path, ending, share, kind_of):
     content = path.read_bytes()
     path.write_bytes(content[: max(12, int(len(content) * share))])
     assert kind_of(path) == "truncated"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
+def test_truncated_whatever_another_library_has_told_pillow(tmp_path, ending, share, kind_of, monkeypatch):
+    path = tmp_path / f"a.{ending}"
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    Pillow.fromarray(noise).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: max(12, int(len(content) * share))])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert kind_of(path) == "truncated"
+    assert ImageFile.LOAD_TRUNCATED_IMAGES  # what others rely on is left to them
 
 
 def test_a_bomb_for_overread(tmp_path, kind_of):

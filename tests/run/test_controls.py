@@ -11,7 +11,7 @@ from tests.report.again.tree import parse_page
 from overread.data.control import SHUFFLED
 from overread.data.phantom import PhantomSettings, make_phantoms
 from overread.errors import SettingsError, SplitError
-from overread.evaluate.controls import ARMS, IMAGE, PATIENT
+from overread.evaluate.controls import ARMS, PATIENT
 from overread.evaluate.controls import SHUFFLED as SHUFFLED_ARMS
 from overread.run.controls import Controls, run_controls
 from overread.run.job import Job
@@ -146,18 +146,17 @@ def test_on_slices_shuffled_labels_score_chance_by_patient_and_not_by_image(shar
     weights = shared / "weights/resnet18-imagenet-pq.safetensors"
     if not weights.exists():
         pytest.skip(f"{weights.name} is not there")
-    make_phantoms(tmp_path / "phantoms", PhantomSettings(patients=45, slices=12, seed=7), workers=2)
-    train = recipe_settings("default", weights=str(weights), epochs=6, device="cpu")
+    make_phantoms(tmp_path / "phantoms", PhantomSettings(patients=45, slices=10, seed=7), workers=2)
+    train = recipe_settings("default", weights=str(weights), epochs=4, device="cpu")
     job = Job(
         source=tmp_path / "phantoms/images",
         out=tmp_path / "run",
         train=train,
-        image=ImageSettings(size_px=128),
+        image=ImageSettings(size_px=96),
         workers=2,
     )
-    found: Controls = run_controls(job, only=["gap", "shuffled"])
+    found: Controls = run_controls(job, only=["shuffled"])
     by_patient, by_image = (found.figure(arm, "auroc") for arm in SHUFFLED_ARMS)
     assert by_patient.low <= 0.5 <= by_patient.high
     assert by_image.low > 0.5
-    assert found.figure(IMAGE, "auroc").value > found.figure(PATIENT, "auroc").value
     assert "knows the patients again" in (job.out / "controls.html").read_text()

@@ -12,6 +12,8 @@ from overread.audit.appearance import has_letters, says_burnt_in
 from overread.audit.check import Check, Finding
 from overread.audit.subject import Subject
 from overread.data.dicom_identity import COMMENTS, DATES, NUMBERS, PATIENT, PLACES, PRIVATE, STAFF
+from overread.data.hidden import hide_patients
+from overread.data.rows import patient_hash
 
 _BIRTH = "PatientBirthDate"
 _NAMES = {*PATIENT, *STAFF} - {_BIRTH}
@@ -121,6 +123,36 @@ class Private(Check):
         )
 
 
+class InPaths(Check):
+    """Folders and files that are named by the patient's identifier, which every list of predictions repeats."""
+
+    code = "P05"
+    title = "Paths name patients"
+    severity = "note"
+    reference = "DICOM PS3.15 Table E.1-1 (Patient ID); 45 CFR 164.514(b)(2)(i)(H)"
+
+    def look(self, subject: Subject) -> Finding | None:
+        """Rows whose path holds the identifier that stands in their header."""
+        if subject.cohort.patients_from != "dicom":
+            return None
+        shown = {
+            row.path: hide_patients(row.path, {patient_hash(row.patient)})
+            for row in subject.cohort.rows
+            if row.patient
+        }
+        found = [hidden for path, hidden in shown.items() if hidden != path]
+        if not found:
+            return None
+        return self.finding(
+            what=f"{len(found)} of {len(shown)} files stand in a folder, or have a name, that is their patient's "
+            "identifier. The report shows a hash in its place; split.csv and predictions.csv keep the path.",
+            do="Rename folders and files before split.csv or predictions.csv is given to anybody.",
+            n=len(found),
+            unit="files",
+            where=found,
+        )
+
+
 def _files_with(subject: Subject, keywords: Collection[str]) -> dict[str, list[str]]:
     """The files of the cohort's rows with any of these keywords, and the keywords that each has."""
     wanted, files = set(keywords), subject.cohort.files
@@ -147,4 +179,4 @@ def _join(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
-CHECKS: tuple[type[Check], ...] = (Named, Dated, TextInPixels, Private)
+CHECKS: tuple[type[Check], ...] = (Named, Dated, TextInPixels, Private, InPaths)

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
 from overread.data.pixels import Header, Image, check_size, check_values, cut_short
 from overread.errors import ImageError
@@ -91,11 +91,22 @@ def _check_png_size(file: IO[bytes], path: Path) -> None:
 def _load(picture: Pillow.Image, path: Path) -> None:
     """Decode the page; failures of a file that lacks its end are told from other damage."""
     try:
-        picture.load()
+        with _strict():
+            picture.load()
     except Exception as error:
         if picture.format in ("PNG", "JPEG", "MPO") and not _has_end(path):
             raise cut_short(path.name, "its end mark is not there") from error
         raise
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Let Pillow refuse what is cut off: WeasyPrint, once imported, makes it fill the rest with grey, everywhere."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _has_end(path: Path) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from overread.data.hidden import hide_patients
 from overread.disk import replacing, write_atomically
 from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
 from overread.report import charts
 from overread.report.charts import Chart
-from overread.report.hidden import hide_patients
 from overread.report.page import Page
 
 FILE = "report.html"

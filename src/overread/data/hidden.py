@@ -1,11 +1,11 @@
-"""Paths as a report may name them: without the identifiers of patients, which folders are often named by."""
+"""Paths as a report may show them: without the identifiers of patients, by which folders are often named."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-from overread.data.cohort import patient_hash
+from overread.data.rows import patient_hash
 
 SHORTEST = 5
 """characters of an identifier that is hidden: what is shorter (`P7`) was made up for a study, and finds nobody"""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from overread.data.cohort import patient_hash
-from overread.report.hidden import hide_patients
+from overread.data.hidden import hide_patients
 
 WHO = "Doe_John-1970"
 HASH = patient_hash(WHO)

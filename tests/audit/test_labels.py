@@ -51,6 +51,15 @@ def test_a_rare_class_is_told_with_what_accuracy_would_say(make_subject: MakeSub
     assert finding is not None
     assert "always naming the largest class scores 0.900" in finding.what
     assert finding.severity == "note"
+    assert finding.evidence == {"images": {"a": 36, "b": 4}, "patients": None, "ratio": 9.0}
+
+
+def test_a_rare_class_is_also_counted_in_patients_where_they_are_known(make_subject: MakeSubject) -> None:
+    patients = [f"p{at // 6}" for at in range(36)] + ["q0", "q0", "q1", "q1"]
+    finding = Imbalance().look(make_subject([BLANK] * 40, ["a"] * 36 + ["b"] * 4, patients=patients))
+    assert finding is not None
+    assert "b 4 images of 2 patients" in finding.what
+    assert finding.evidence["patients"] == {"a": 6, "b": 2}
 
 
 def test_a_very_rare_class_is_serious_and_an_even_cohort_is_passed(make_subject: MakeSubject) -> None:

@@ -22,6 +22,7 @@ def test_a_telling_tag_is_found_and_named(make_subject: MakeSubject) -> None:
     assert finding is not None
     assert finding.severity == "serious"
     assert "It goes with kernel (a: FC30 30; b: FC68 30)" in finding.what
+    assert finding.evidence["probe"] == "the scanner and its settings"
     assert finding.evidence["by"] == "patient"
     assert finding.evidence["auroc"] == 1.0
 

@@ -66,11 +66,12 @@ class Imbalance(Check):
         ratio = counts.max() / max(1, counts.min())
         if ratio <= _RARE:
             return None
-        rows, classes = subject.cohort.rows, subject.cohort.classes
-        patients = {name: len({row.patient for row in rows if row.label == name}) for name in classes}
+        classes = subject.cohort.classes
+        images = dict(zip(classes, counts.tolist(), strict=True))
+        patients = _patients(subject) if subject.knows_patients else {}
         told = ", ".join(
-            f"{name} {n} images" + (f" of {patients[name]} patients" if subject.knows_patients else "")
-            for name, n in zip(classes, counts, strict=True)
+            f"{name} {n} images" + (f" of {patients[name]} patients" if patients else "")
+            for name, n in images.items()
         )
         return self.finding(
             what=f"The largest class has {ratio:.0f} times the images of the smallest ({told}). Accuracy says little "
@@ -79,9 +80,15 @@ class Imbalance(Check):
             do="Read balanced accuracy and each class's sensitivity; try --class-weights.",
             n=int(counts.min()),
             unit="images",
-            evidence={"images": dict(zip(classes, counts.tolist(), strict=True)), "ratio": float(ratio)},
+            evidence={"images": images, "patients": patients or None, "ratio": float(ratio)},
             severity="serious" if ratio > _VERY_RARE else "note",
         )
+
+
+def _patients(subject: Subject) -> dict[str, int]:
+    """How many patients each class has."""
+    rows = subject.cohort.rows
+    return {name: len({row.patient for row in rows if row.label == name}) for name in subject.cohort.classes}
 
 
 def _pooled(scores: Floats, units: Places, labels: Places) -> Floats:

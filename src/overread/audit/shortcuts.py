@@ -50,7 +50,7 @@ class Shortcut(Check):
             do=f"{self.remedy} A model that scores no better than this has shown nothing.",
             n=result.probe.n_images,
             unit="images",
-            evidence=result.to_json(),
+            evidence={"probe": self.seen, **result.to_json()},
             severity="serious" if result.probe.auroc >= self.serious_from else "note",
         )
 

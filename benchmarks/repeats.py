@@ -6,7 +6,7 @@ mean is the mean of what these classifiers score on 1500 new patients; with shuf
 interval of `over_repeats` stand the means of the ends of each split's own (`mean_measured`), and the interval of the
 gain from half to all of the training patients (`change`).
 
-    python benchmarks/repeats.py                    # three minutes
+    python benchmarks/repeats.py                    # two minutes
 """
 
 from __future__ import annotations

@@ -123,6 +123,8 @@ def test_some_of_them_with_repeats_are_means(job: Job) -> None:
     values = [trial.outcome.score.figure("auroc").value for trial in found.of(PATIENT)]
     assert found.figure(PATIENT, "auroc").value == pytest.approx(sum(values) / 2)
     assert parts_of(job.out / "patient-repeat-1") != parts_of(job.out / "patient-repeat-2")
+    of_both = [set(trial.tested.predictions.patients) for trial in found.of(PATIENT)]
+    assert found.figure(PATIENT, "auroc").n_patients == len(set.union(*of_both))
     assert [one.control for one in found.told] == ["gap"]
 
 
@@ -138,6 +140,17 @@ def test_without_patients_there_is_nothing_to_compare(job: Job) -> None:
         with pytest.raises(SettingsError, match=said):
             run_controls(job, only=only, n_repeats=repeats)
     assert not job.out.exists()
+
+
+def test_what_could_say_nothing_is_refused_before_anything_is_trained(job: Job) -> None:
+    lone = dataclasses.replace(job, train=dataclasses.replace(job.train, test_fraction=0.1))
+    with pytest.raises(SplitError, match=r"one patient of class square, .*share than --test-fraction 0\.1"):
+        run_controls(lone, n_repeats=2)
+    one_each = dataclasses.replace(job, cohort=dataclasses.replace(job.cohort, patient_regex=r"/(\w\d-\d)"))
+    with pytest.raises(SplitError, match="Each of the 48 patients has one image"):
+        run_controls(one_each, only=["learning", "gap"])
+    assert not job.out.exists()
+    assert [one.control for one in run_controls(short(one_each), only=["learning"]).told] == ["learning"]
 
 
 @pytest.mark.slow

@@ -76,25 +76,29 @@ def run(args: argparse.Namespace) -> int:
 def print_controls(found: Controls, *, out: Path, console: Console) -> None:
     """A line for each arm, then the sentences, gravest in red."""
     from overread.cli.outcome import above_interval, new_table
+    from overread.evaluate.repeated import FIGURES
     from overread.evaluate.score import TITLES
     from overread.report.controls import FILE as PAGE
-    from overread.run.control_files import FIGURES, arm_row
+    from overread.run.control_files import arm_row
 
     table = new_table("Test figures" + f", means of {found.n_repeats} repeats" * (found.n_repeats > 1))
     table.add_column("training", overflow="fold")
     for heading in (
         "patients\nlearnt from",
         *("\n".join(TITLES[name].split()) for name in FIGURES),
-        "test\npatients",
+        "test images\n(patients)",
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in found.arms:
         row = arm_row(found, arm)
         cells = [above_interval(getattr(row, name)) for name in FIGURES]
-        patients = "unknown" if row.auroc.n_patients is None else str(row.auroc.n_patients)
-        table.add_row(Text(arm.words), str(row.trained_on), *cells, patients)
+        patients = "?" if row.auroc.n_patients is None else str(row.auroc.n_patients)
+        table.add_row(Text(arm.words), str(row.trained_on), *cells, f"{row.auroc.n_images}\n({patients})")
     console.print(table)
-    console.print("Below each figure its 95 % interval. Chance: AUROC 0.5.", markup=False)
+    by_luck = 1 / len(found.trials[0].outcome.score.classes)
+    console.print(
+        f"Below each figure its 95 % interval. Chance: AUROC 0.500, balanced accuracy {by_luck:.3f}.", markup=False
+    )
     for one in found.told:
         console.print(one.words, style=_STYLES[one.tone], markup=False)
     console.print(f"Report: {out / PAGE}", markup=False)

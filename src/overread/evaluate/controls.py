@@ -44,6 +44,7 @@ class Arm:
 PATIENT, IMAGE = Arm(split="patient"), Arm(split="image")
 SHUFFLED = Arm(split="patient", shuffled=True), Arm(split="image", shuffled=True)
 LEARNING = (*(Arm(split="patient", share=share) for share in (0.25, 0.5, 0.75)), PATIENT)
+HALF = next(arm for arm in LEARNING if arm.share == 0.5)
 ARMS: Mapping[str, tuple[Arm, ...]] = {"gap": (PATIENT, IMAGE), "shuffled": SHUFFLED, "learning": LEARNING}
 """every control, and what it trains"""
 TITLES = {
@@ -76,17 +77,23 @@ def arms_of(controls: Sequence[str]) -> tuple[Arm, ...]:
     return tuple(dict.fromkeys(arm for name in controls for arm in ARMS[name]))
 
 
-def tell(control: str, found: Mapping[Arm, Measured]) -> Told:
-    """What a control shows. found: the AUROC of each of its arms, one against the rest for several classes."""
-    return _TELL[control](found)
+def tell(control: str, found: Mapping[Arm, Measured], *, gain: Difference | None = None) -> Told:
+    """What a control shows. found: the AUROC of each of its arms, one against the rest for several classes.
+
+    gain: all less half of the training patients, measured on the same images; without it, as if on others.
+    """
+    return _TELL[control](found, gain)
 
 
-def _gap(found: Mapping[Arm, Measured]) -> Told:
+def _gap(found: Mapping[Arm, Measured], _: Difference | None) -> Told:
     by_patient, by_image = found[PATIENT], found[IMAGE]
     gap = difference(by_image, by_patient)
     words = f"Split by image the AUROC is {_shown(by_image)}, split by patient {_shown(by_patient)}: "
     tone: Tone = "good"
-    if not by_image.low > CHANCE:
+    if math.isnan(gap.low):
+        words += "one of them has no interval, so that nothing can be said of a gap."
+        tone = "with care"
+    elif not (by_image.low > CHANCE or by_patient.low > CHANCE):
         words += "neither is above chance by more than luck, so that nothing can be said of a gap."
         tone = "with care"
     elif gap.is_above_zero:
@@ -97,7 +104,7 @@ def _gap(found: Mapping[Arm, Measured]) -> Told:
     return Told(control="gap", words=words, tone=tone, differences={"image": gap})
 
 
-def _shuffled(found: Mapping[Arm, Measured]) -> Told:
+def _shuffled(found: Mapping[Arm, Measured], _: Difference | None) -> Told:
     """Labels without meaning: split by patient they must score chance (Yagis et al. 2021)."""
     by_patient, by_image = (found[arm] for arm in SHUFFLED)
     words = f"With labels shuffled among the patients and split by patient the AUROC is {_shown(by_patient)}: "
@@ -110,8 +117,8 @@ def _shuffled(found: Mapping[Arm, Measured]) -> Told:
     elif by_patient.low > CHANCE:
         tone = "do not"
         words += (
-            "above chance, though no patient is in two parts. Something else is: one person under two identifiers, "
-            "or images that patients share (overread audit, D03). "
+            "above chance, where nothing can be learnt. Chance alone does that once in forty times, and --repeats "
+            "tells; else labels of the test part have reached the training, and no figure can be believed. "
         )
     else:
         tone = "with care"
@@ -123,25 +130,31 @@ def _shuffled(found: Mapping[Arm, Measured]) -> Told:
             "the labels mean nothing, so the network knows the patients again from their other images. A split by "
             "image measures that, and not the disease."
         )
+    elif math.isnan(by_image.low):
+        tone = "with care" if tone == "good" else tone
+        words += "without an interval nobody can say whether the network knows patients again."
     else:
         words += "no sign that the network knows patients again from their other images."
     return Told(control="shuffled", words=words, tone=tone)
 
 
-def _learning(found: Mapping[Arm, Measured]) -> Told:
-    half = next(arm for arm in LEARNING if arm.share == 0.5)
-    gain = difference(found[PATIENT], found[half])
-    ends = f"from {_shown(found[half])} to {_shown(found[PATIENT])}"
+def _learning(found: Mapping[Arm, Measured], gain: Difference | None) -> Told:
+    gain = difference(found[PATIENT], found[HALF]) if gain is None else gain
+    ends = f"from {_shown(found[HALF])} to {_shown(found[PATIENT])}"
     words = f"From half of the training patients to all the AUROC goes {ends}: "
-    if not found[PATIENT].low > CHANCE:
+    tone: Tone = "with care"
+    if math.isnan(gain.low):
+        words += "without an interval nobody can say whether more patients help."
+    elif not found[PATIENT].low > CHANCE:
         words += "the network has learnt nothing that could be told from chance, so that its curve says nothing."
-    elif gain.is_above_zero:
-        words += "more patients help, and the curve has not ended."
-    elif gain.high < FLAT:
-        words += f"twice the patients added less than {FLAT:g}; more like these will hardly help."
     else:
-        words += f"whether more patients help cannot be told with a test part of this size ({gain})."
-    tone: Tone = "good" if found[PATIENT].low > CHANCE else "with care"
+        tone = "good"
+        if gain.is_above_zero:
+            words += f"more patients help ({gain}), and the curve has not ended."
+        elif gain.high < FLAT:
+            words += f"twice the patients added less than {FLAT:g}; more like these will hardly help."
+        else:
+            words += f"whether more patients help cannot be told with a test part of this size ({gain})."
     return Told(control="learning", words=words, tone=tone, differences={"half to all": gain})
 
 
@@ -155,7 +168,7 @@ def _apart(gap: Difference) -> str:
     return f"{gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})"
 
 
-_TELL: Mapping[str, Callable[[Mapping[Arm, Measured]], Told]] = {
+_TELL: Mapping[str, Callable[[Mapping[Arm, Measured], Difference | None], Told]] = {
     "gap": _gap,
     "shuffled": _shuffled,
     "learning": _learning,

@@ -188,7 +188,9 @@ def learning_chart(points: Sequence[tuple[int, Measured]], *, chance: float) -> 
         ends = np.array([[one.value - one.low, one.high - one.value] for _, one in points])
         axes.axhline(chance, color=_LINE, linewidth=1, linestyle=":")
         axes.errorbar(x, y, yerr=np.nan_to_num(ends.T), color=_colour(0), linewidth=1.8, elinewidth=1, marker="o")
-        axes.set(xlim=(0, 1.08 * max(x)), ylim=(min(0.4, float(np.nanmin(y - ends[:, 0])) - 0.02), 1.02))
+        axes.set(
+            xlim=(0, 1.08 * max(x)), ylim=(min(0.4, float(np.nanmin(y - np.nan_to_num(ends[:, 0]))) - 0.02), 1.02)
+        )
         axes.set(xlabel="patients learnt from", ylabel="AUROC")
 
     words = "; ".join(f"{n} patients {one}" for n, one in points)

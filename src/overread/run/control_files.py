@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from overread import __version__
+from overread.evaluate.repeated import FIGURES
 from overread.model.bundle import write_json
 from overread.report.controls import FILE as PAGE
 from overread.report.controls import ArmRow, ControlsPage, write_controls
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 TABLE, WORDS = "controls.csv", "controls.json"
 NAMES = (TABLE, WORDS, PAGE)
-FIGURES = ("auroc", "accuracy", "balanced_accuracy")
 
 
 def write(found: Controls, job: Job) -> None:

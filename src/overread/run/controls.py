@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from overread.data.cohort import read_cohort
-from overread.data.control import ControlSettings, shuffled_name
+from overread.data.cohort import Cohort, read_cohort
+from overread.data.control import ControlSettings, shuffle_labels, shuffled_name
+from overread.data.split import check_patients, split_cohort
 from overread.errors import SettingsError, SplitError
-from overread.evaluate.average import mean_measured
-from overread.evaluate.controls import ARMS, Arm, Told, arms_of, tell
+from overread.evaluate.controls import ARMS, HALF, PATIENT, Arm, Told, arms_of, tell
+from overread.evaluate.predictions import FILE as PREDICTIONS
+from overread.evaluate.predictions import read_predictions
+from overread.evaluate.repeated import FIGURES, Scored, change, over_repeats
 from overread.run import control_files, many
 from overread.run.folds import MOST_REPEATS
 from overread.run.job import Job
@@ -29,6 +33,7 @@ class Trial:
     repeat: int
     """from 1"""
     outcome: Outcome
+    tested: Scored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,8 @@ class Controls:
     trials: tuple[Trial, ...]
     told: tuple[Told, ...]
     n_repeats: int
+    figures: Mapping[tuple[Arm, str], Measured]
+    """of each arm on its test part, by name; of several repeats, the mean"""
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -50,7 +57,7 @@ class Controls:
 
     def figure(self, arm: Arm, name: str) -> Measured:
         """A figure of one arm on its test part; of several repeats, the mean."""
-        return mean_measured([one.outcome.score.figure(name) for one in self.of(arm)], of="repeats")
+        return self.figures[arm, name]
 
 
 def run_controls(
@@ -59,25 +66,34 @@ def run_controls(
     """Train what the controls ask for, each once, below `job.out`; the same call goes on where one was stopped.
 
     Every training has the same settings but for its division, its labels and its patients. Raises SettingsError for
-    unknown controls, SplitError where no patient is known: a split by patient cannot be made then.
+    unknown controls; SplitError, before anything is trained, where patients are unknown, have one image each, or are
+    so few that a test part cannot have an interval.
     """
     _check(only, n_repeats)
-    if read_cohort(job.source, job.cohort).patients_from == "none":
-        raise SplitError(
-            "Controls set a split by patient beside one by image, and no patient is known. Tell who is who: a "
-            "patient column in a CSV, --patient-regex on the path, or DICOM files."
-        )
     planned = plan(job, only, n_repeats)
+    _check_cohort(read_cohort(job.source, job.cohort), planned)
     jobs = {name: one for name, (_, _, one) in planned.items()}
     outcomes = many.run_all(jobs, out=job.out, watch=watch, beside=control_files.NAMES)
     trials = tuple(
-        Trial(name=name, arm=arm, repeat=repeat, outcome=outcomes[name]) for name, (arm, repeat, _) in planned.items()
+        Trial(name=name, arm=arm, repeat=repeat, outcome=outcomes[name], tested=_tested(outcomes[name]))
+        for name, (arm, repeat, _) in planned.items()
     )
-    found = Controls(trials=trials, told=(), n_repeats=n_repeats)
-    told = [tell(name, {arm: found.figure(arm, "auroc") for arm in ARMS[name]}) for name in only]
-    found = dataclasses.replace(found, told=tuple(told))
+    found = _measure(trials, only, n_repeats)
     control_files.write(found, job)
     return found
+
+
+def _tested(outcome: Outcome) -> Scored:
+    return Scored(predictions=read_predictions(outcome.folder / PREDICTIONS).part("test"), score=outcome.score)
+
+
+def _measure(trials: Sequence[Trial], only: Sequence[str], n_repeats: int) -> Controls:
+    """Every figure over the repeats, and what the controls say of them."""
+    tested = {arm: [trial.tested for trial in trials if trial.arm == arm] for arm in arms_of(only)}
+    figures = {(arm, name): over_repeats(name, runs) for arm, runs in tested.items() for name in FIGURES}
+    gain = change("auroc", tested[HALF], tested[PATIENT]) if HALF in tested else None
+    told = [tell(name, {arm: figures[arm, "auroc"] for arm in ARMS[name]}, gain=gain) for name in only]
+    return Controls(trials=tuple(trials), told=tuple(told), n_repeats=n_repeats, figures=figures)
 
 
 def plan(job: Job, only: Sequence[str], n_repeats: int) -> dict[str, tuple[Arm, int, Job]]:
@@ -111,3 +127,36 @@ def _check(only: Sequence[str], n_repeats: int) -> None:
         raise SettingsError(f"--only names no control; the controls are {', '.join(ARMS)}.")
     if not 1 <= n_repeats <= MOST_REPEATS:
         raise SettingsError(f"--repeats {n_repeats} is out of range; it lies between 1 and {MOST_REPEATS}.")
+
+
+def _check_cohort(cohort: Cohort, planned: Mapping[str, tuple[Arm, int, Job]]) -> None:
+    """Refuse a cohort of which the controls could say nothing, before the first of many trainings."""
+    if cohort.patients_from == "none":
+        raise SplitError(
+            "Controls set a split by patient beside one by image, and no patient is known. Tell who is who: a "
+            "patient column in a CSV, --patient-regex on the path, or DICOM files."
+        )
+    check_patients(cohort, "patient")
+    counts = Counter(row.patient for row in cohort.rows if row.patient is not None)
+    if max(counts.values()) == 1 and any(arm.split == "image" for arm, _, _ in planned.values()):
+        raise SplitError(
+            f"Each of the {len(counts)} patients has one image, so that a split by image is one by patient, and "
+            "there is nothing to compare. What can be asked is --only learning."
+        )
+    for arm, _, job in planned.values():
+        if arm.split == "patient" and arm.share == 1:
+            _check_test_part(cohort, job)
+
+
+def _check_test_part(cohort: Cohort, job: Job) -> None:
+    """Divide as the run will, and refuse a test part with one patient of a class: no interval can be had of it."""
+    val, test, seed = job.train.val_fraction, job.train.test_fraction, job.train.seed
+    dealt = shuffle_labels(cohort, job.control, seed=seed)
+    split = split_cohort(dealt, by="patient", fractions=(1 - val - test, val, test), seed=seed)
+    tested = {(dealt.rows[row].label, dealt.rows[row].patient) for row in split.indices("test")}
+    few, n = min(Counter(label for label, _ in tested).items(), key=lambda item: item[1])
+    if n < 2:
+        raise SplitError(
+            f"With --seed {seed} the test part has one patient of class {few}, and one shows nothing of how patients "
+            f"differ. Give it a larger share than --test-fraction {test:g}, add patients, or leave the class out."
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from overread.cli.main import run
+from overread.predict import Predictor
 
 
 @pytest.fixture
@@ -76,6 +77,14 @@ def test_csv_has_every_probability_and_every_problem(predicted, pictures) -> Non
             assert (row["predicted"], row["p_disc"], row["p_square"]) == ("", "", "")
         else:
             assert float(row["p_disc"]) + float(row["p_square"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_csv_keeps_all_digits_so_that_its_readers_find_the_same_order(predicted, trained) -> None:
+    paths = sorted(trained.source.rglob("*.png"))[:20]
+    _, printed = predicted(*paths, "--csv")
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    for row, said in zip(rows, Predictor(trained.folder).predict_files(paths), strict=True):
+        assert {name: float(row[f"p_{name}"]) for name in said.probabilities} == said.probabilities
 
 
 def test_json_carries_what_the_model_must_say(predicted, pictures, trained) -> None:

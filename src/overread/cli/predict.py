@@ -107,7 +107,7 @@ def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO
     writer.writerow(["path", "frame", "predicted", *(f"p_{name}" for name in classes), "set", "abstains", "problem"])
     kept = []
     for p in found:
-        values = [f"{p.probabilities[name]:.6f}" if p.probabilities else "" for name in classes]
+        values = [repr(p.probabilities[name]) if p.probabilities else "" for name in classes]  # read back equal
         doubt = [SET_MARK.join(p.classes), p.abstains or ""]
         writer.writerow([p.path, p.frame, p.label or "", *values, *doubt, p.problem or ""])
         kept.append(p)

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from overread.evaluate.calibration import Calibration
 from overread.evaluate.operating import Operating
 from overread.evaluate.predictions import Predictions
-from overread.report.style import styled
+from overread.report.style import shorten, styled
 from overread.stats import metrics
 from overread.stats.intervals import Measured
 from overread.stats.selective import RiskCoverage
@@ -32,6 +32,7 @@ _STYLE = (
 )
 _COLOURS = ("#2f80c9", "#d9730d", "#17917a", "#a45bc4", "#b8901a", "#1b9aaa", "#c0558a", "#7b8794")
 _SIZE_IN = (4.0, 3.3)
+_LEGEND_COLUMNS, _LEGEND_PT = 3, 8.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def roc_chart(found: Predictions, labels: Sequence[str], areas: dict[str, str]) 
         for i, label in enumerate(labels):
             code = found.classes.index(label)
             alarms, hits = metrics.roc_curve(found.truth == code, found.probabilities[:, code])
-            axes.plot(alarms, hits, color=_colour(i), linewidth=1.8, label=label)
+            axes.plot(alarms, hits, color=_colour(i), linewidth=1.8, label=_in_legend(label, len(labels)))
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.set(xlabel="false alarms (1 \N{MINUS SIGN} specificity)", ylabel="found (sensitivity)")
 
@@ -82,7 +83,7 @@ def calibration_chart(calibration: Calibration) -> Chart:
             )
             axes.errorbar(
                 x, y, yerr=np.maximum(ends.T, 0), color=_colour(i), linewidth=1.4, elinewidth=0.8, marker="o",
-                markersize=3.5, label=one.label,
+                markersize=3.5, label=_in_legend(one.label, len(shown)),
             )  # fmt: skip
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability predicted", ylabel="share observed")
 
@@ -120,7 +121,8 @@ def decision_chart(operating: Sequence[Operating]) -> Chart:
         top = 0.05
         for i, one in enumerate(operating):
             curve = one.decision
-            axes.plot(curve.thresholds, curve.model, color=_colour(i), linewidth=1.8, label=one.label)
+            label = _in_legend(one.label, len(operating))
+            axes.plot(curve.thresholds, curve.model, color=_colour(i), linewidth=1.8, label=label)
             axes.plot(curve.thresholds, curve.everyone, color=_colour(i), linewidth=1, linestyle="--")
             top = max(top, curve.prevalence)
         axes.axhline(0, color=_LINE, linewidth=1, linestyle=":")
@@ -204,6 +206,13 @@ def _wrapped(name: str) -> str:
     return "\n".join(line for part in name.replace(", ", ",\n").split("\n") for line in textwrap.wrap(part, 24)[:3])
 
 
+def _in_legend(name: str, n: int) -> str:
+    """The name of one of n classes, so short that the legend stays in the picture."""
+    room_in = _SIZE_IN[0] / min(_LEGEND_COLUMNS, n) - 0.5  # less the line beside it
+    shown = shorten(name, room_in, _LEGEND_PT)
+    return f" {shown}" if shown.startswith("_") else shown  # matplotlib leaves out what begins with that
+
+
 def _colour(i: int) -> str:
     return _COLOURS[i % len(_COLOURS)]
 
@@ -217,7 +226,9 @@ def _chart(draw: Callable[[Axes], None], *, alt: str, caption: str, legend: Sequ
         axes.grid(color=_LINE, linewidth=0.4, alpha=0.4)
         axes.tick_params(length=0)
         if len(legend) > 1:
-            figure.legend(loc="outside upper left", ncols=min(3, len(legend)), frameon=False, fontsize=8.5)
+            figure.legend(
+                loc="outside upper left", ncols=min(_LEGEND_COLUMNS, len(legend)), frameon=False, fontsize=_LEGEND_PT
+            )
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()

@@ -144,7 +144,7 @@ def test_without_patients_there_is_nothing_to_compare(job: Job) -> None:
 
 def test_what_could_say_nothing_is_refused_before_anything_is_trained(job: Job) -> None:
     lone = dataclasses.replace(job, train=dataclasses.replace(job.train, test_fraction=0.1))
-    with pytest.raises(SplitError, match=r"one patient of class square, .*share than --test-fraction 0\.1"):
+    with pytest.raises(SplitError, match=r"one patient of class disc, .*share than --test-fraction 0\.1"):
         run_controls(lone, n_repeats=2)
     one_each = dataclasses.replace(job, cohort=dataclasses.replace(job.cohort, patient_regex=r"/(\w\d-\d)"))
     with pytest.raises(SplitError, match="Each of the 48 patients has one image"):

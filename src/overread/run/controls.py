@@ -154,7 +154,7 @@ def _check_test_part(cohort: Cohort, job: Job) -> None:
     dealt = shuffle_labels(cohort, job.control, seed=seed)
     split = split_cohort(dealt, by="patient", fractions=(1 - val - test, val, test), seed=seed)
     tested = {(dealt.rows[row].label, dealt.rows[row].patient) for row in split.indices("test")}
-    few, n = min(Counter(label for label, _ in tested).items(), key=lambda item: item[1])
+    few, n = min(Counter(label for label, _ in sorted(tested)).items(), key=lambda item: item[1])
     if n < 2:
         raise SplitError(
             f"With --seed {seed} the test part has one patient of class {few}, and one shows nothing of how patients "

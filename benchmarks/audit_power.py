@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from faults import FAULTS, named, plant
+from faults import FAULTS, Fault, named, plant
 from overread.audit.audit import Audit
 from overread.data.phantom import PhantomSettings, make_phantoms, read_truth
 from overread.data.rows import patient_hash
@@ -86,22 +86,27 @@ def print_flaws(folder: Path, kinds: tuple[str, ...], seeds: list[int], weights:
 
 
 def print_faults(folder: Path, seeds: list[int]) -> None:
-    """Faults of files: all of them in one cohort, each in patients of its own."""
+    """Faults of files: half of them in one cohort, each in patients of its own, and half in another."""
     for body in BODIES:
         for patients_each in PATIENTS_EACH:
             counts: dict[str, list[tuple[int, int]]] = {fault.name: [] for fault in FAULTS}
             for seed in seeds:
                 clean = cohort(folder, body, flaws="", strength=1.0, seed=seed)
-                with tempfile.TemporaryDirectory() as scratch:
-                    spoilt = Path(scratch) / "spoilt"
-                    shutil.copytree(clean, spoilt)
-                    planted = plant(spoilt / "images", patients_each, np.random.default_rng(seed))
-                    where = {finding.code: finding.where for finding in look(spoilt).findings}
-                for fault in FAULTS:
-                    files = planted[fault.name]
-                    counts[fault.name].append((named(where.get(fault.code, ()), files), len(files)))
+                for half in (FAULTS[::2], FAULTS[1::2]):
+                    for name, found in _found(clean, half, patients_each, seed).items():
+                        counts[name].append(found)
             for name, found in counts.items():
                 _print_row(name, body, f"{patients_each} pat.", found)
+
+
+def _found(clean: Path, faults: Sequence[Fault], patients_each: int, seed: int) -> dict[str, tuple[int, int]]:
+    """How many files with each of these faults are named, of how many, in a copy of a clean cohort."""
+    with tempfile.TemporaryDirectory() as scratch:
+        spoilt = Path(scratch) / "spoilt"
+        shutil.copytree(clean, spoilt)
+        planted = plant(spoilt / "images", faults, patients_each, np.random.default_rng(seed))
+        where = {finding.code: finding.where for finding in look(spoilt).findings}
+    return {one.name: (named(where.get(one.code, ()), planted[one.name]), len(planted[one.name])) for one in faults}
 
 
 def _print_row(kind: str, body: str, strength: str, counts: list[tuple[int, int]]) -> None:

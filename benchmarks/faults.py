@@ -36,6 +36,19 @@ def _air(dataset: pydicom.Dataset, path: Path) -> None:
     _store(dataset, np.random.default_rng(0).normal(-1000, 4, dataset.pixel_array.shape))
 
 
+def _even(dataset: pydicom.Dataset, path: Path) -> None:
+    _store(dataset, np.full(dataset.pixel_array.shape, 40.0))
+
+
+def _two_levels(dataset: pydicom.Dataset, path: Path) -> None:
+    _store(dataset, np.where(_hounsfield(dataset) > 30, 3000.0, -1000.0))
+
+
+def _no_units(dataset: pydicom.Dataset, path: Path) -> None:
+    dataset.Modality = "OT"
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+
+
 def _cut(dataset: pydicom.Dataset, path: Path) -> None:
     _store(dataset, _hounsfield(dataset).clip(-100, 150))
 
@@ -85,10 +98,13 @@ def _private(dataset: pydicom.Dataset, path: Path) -> None:
 
 FAULTS = (
     Fault("air alone", "Q02", _air),
+    Fault("one value alone", "Q02", _even),
     Fault("another modality", "Q03", _other_modality),
     Fault("localisers", "Q03", _localiser),
     Fault("text, says header", "Q04", _says_burnt_in),
+    Fault("no units", "Q05", _no_units),
     Fault("half resolution", "Q06", _coarse),
+    Fault("black and white", "Q07", _two_levels),
     Fault("wide border", "Q08", _border),
     Fault("cut to a window", "Q09", _cut),
     Fault("no intercept", "Q09", _no_intercept),
@@ -99,12 +115,14 @@ FAULTS = (
 )
 
 
-def plant(images: Path, patients_each: int, rng: np.random.Generator) -> dict[str, list[str]]:
+def plant(
+    images: Path, faults: Sequence[Fault], patients_each: int, rng: np.random.Generator
+) -> dict[str, list[str]]:
     """Give each fault to patients of its own, all their slices, in place: the files of each fault, by its name."""
     folders = sorted({path.parent.parent for path in images.rglob("*.dcm")})
     order = rng.permutation(len(folders))
     planted = {}
-    for number, fault in enumerate(FAULTS):
+    for number, fault in enumerate(faults):
         chosen = [folders[at] for at in order[number * patients_each : (number + 1) * patients_each]]
         files = sorted(path for folder in chosen for path in folder.rglob("*.dcm"))
         for path in files:

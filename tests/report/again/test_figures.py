@@ -10,6 +10,7 @@ import pytest
 from sklearn import metrics
 from tests.report.again.conftest import Told
 from tests.report.again.figures import Rows, delong, figure, ratios, share, weights, youden
+from tests.report.again.intervals import Intervals
 from tests.report.again.tree import assert_counted, figure_rows, same, same_figure, same_interval
 
 
@@ -43,6 +44,33 @@ def test_figures_by_patient(told: Told) -> None:
         pooled = told.tested.pooled()
         assert len(pooled) == len(set(told.tested.patients)) < len(told.tested)
         assert assert_table(table, pooled) == 24
+
+
+DRAWING = 0.1
+"""of an interval's width: how far two sets of draws of patients lie apart at its ends"""
+
+
+def assert_intervals(table, rows: Rows) -> int:
+    again, n = Intervals(rows), 0
+    for cells, name, label in figure_rows(table):
+        (shown,) = cells[3].all("span", kind="interval")
+        ends = np.array([float(shown.attrs[key]) for key in ("data-low", "data-high")])
+        if (name, label) in again.exact:
+            assert ends == pytest.approx(again.exact[name, label], abs=1e-6), name
+        elif (name, label) in again.rough:
+            wanted = np.array(again.rough[name, label])
+            assert abs(ends - wanted).max() < DRAWING * np.ptp(wanted), name
+        n += (name, label) in again.exact or (name, label) in again.rough
+    return n
+
+
+def test_intervals_of_figures_that_are_no_shares(told: Told) -> None:
+    k = len(told.classes)
+    assert sum(assert_intervals(table, told.tested) for table in told.table("by-image")) == 8 + k * (
+        1 if k == 2 else 3
+    )
+    for table in told.table("by-patient"):
+        assert assert_intervals(table, told.tested.pooled()) == 17
 
 
 def test_what_stands_on_top(told: Told) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Prediction:
     abstains: str | None = None
     """why the model does not answer with one class, in words; None where it does, or promises nothing"""
     problem: str | None = None
+    class_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """(k, h, w), how much each place of the square that the network sees speaks for each class; where asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,10 @@ class Said:
     """(n, k), at the model's temperature"""
     distance: NDArray[np.float64] | None
     """(n,) squared distance from the training images; None where the model keeps nothing to measure it by"""
+    features: NDArray[np.float32]
+    """(n, d), pooled: what the last layer sees"""
+    class_maps: NDArray[np.float32] | None = None
+    """(n, k, h, w), where the evidence for each class lies; None where it was not asked for"""
 
 
 class Predictor:
@@ -84,22 +90,25 @@ class Predictor:
         content = bundle.read_verified(self.folder, cautions.FILE, self.card.files)
         return cautions.read_distance(content, name=str(self.folder / cautions.FILE))
 
-    def say(self, pixels: NDArray[np.uint8]) -> Said:
-        """What the model gives for prepared images (n, size, size, 3) uint8."""
+    def say(self, pixels: NDArray[np.uint8], *, maps: bool = False) -> Said:
+        """What the model gives for prepared images (n, size, size, 3) uint8; `maps`: with its class maps."""
         inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
-        logits, features = self._session.run(["logits", "features"], {"image": np.ascontiguousarray(inputs)})
+        names = ["logits", "features", *(["class_maps"] if maps else [])]
+        logits, features, *more = self._session.run(names, {"image": np.ascontiguousarray(inputs)})
         return Said(
             probabilities=self.card.caution.probabilities(logits),
             distance=None if self._distance is None else self._distance.distance(features),
+            features=features,
+            class_maps=more[0] if maps else None,
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probabilities (n, k) of prepared images (n, size, size, 3) uint8."""
         return self.say(pixels).probabilities
 
-    def predict_image(self, image: Image) -> Prediction:
-        """What the model says of one image."""
-        return self._predictions([("", image.frame)], prepare(image, self.card.image)[None])[0]
+    def predict_image(self, image: Image, *, maps: bool = False) -> Prediction:
+        """What the model says of one image; `maps`: with its class maps, from the same pass."""
+        return self._predictions([("", image.frame)], prepare(image, self.card.image)[None], maps=maps)[0]
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
         """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem."""
@@ -121,8 +130,10 @@ class Predictor:
         yield from self._predictions(names, np.stack([pixels for _, _, pixels in waiting]))
         waiting.clear()
 
-    def _predictions(self, names: Sequence[tuple[str, int]], pixels: NDArray[np.uint8]) -> list[Prediction]:
-        said, classes, caution = self.say(pixels), self.card.classes, self.card.caution
+    def _predictions(
+        self, names: Sequence[tuple[str, int]], pixels: NDArray[np.uint8], *, maps: bool = False
+    ) -> list[Prediction]:
+        said, classes, caution = self.say(pixels, maps=maps), self.card.classes, self.card.caution
         sets = caution.sets(said.probabilities)
         far = None if said.distance is None else caution.far(said.distance)
         found = []
@@ -136,6 +147,7 @@ class Predictor:
                     probabilities=dict(zip(classes, row.tolist(), strict=True)),
                     classes=named,
                     abstains=_why_silent(named, promised=sets is not None, far=far is not None and bool(far[i])),
+                    class_maps=None if said.class_maps is None else said.class_maps[i],
                 )
             )
         return found

@@ -96,9 +96,13 @@ def _print_json(predictor: Predictor, predictions: list[Prediction], stream: Tex
         "classes": predictor.card.classes,
         "marks": predictor.card.marks,
         "intended_use": predictor.card.intended_use,
-        "predictions": [dataclasses.asdict(p) for p in predictions],
+        "predictions": [_plain(p) for p in predictions],
     }
     print(json.dumps(content, indent=2, ensure_ascii=False), file=stream)
+
+
+def _plain(prediction: Prediction) -> dict[str, object]:
+    return {name: value for name, value in dataclasses.asdict(prediction).items() if name != "class_maps"}
 
 
 def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO) -> list[Prediction]:

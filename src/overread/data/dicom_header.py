@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,8 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _COLOUR = ("RGB", "PALETTE COLOR", "YBR_")
 _PLANES = ("sagittal", "coronal", "axial")
+_ENDS = ("RL", "AP", "FH")
+"""the patient's sides at the low and the high end of x, y and z"""
 
 
 def describe(dataset: Dataset, path: Path) -> Header:
@@ -160,6 +163,7 @@ def _tags(dataset: Dataset) -> dict[str, str]:
         "position_mm": _decimal(position),
         "photometric": _photometric(dataset) or None,
         "orientation": _orientation(dataset),
+        "toward": _toward(dataset),
         "image_type": _image_type(dataset),
         "burnt_in": _text(dataset, "BurnedInAnnotation"),
         "view": _text(dataset, "ViewPosition"),
@@ -198,6 +202,20 @@ def _orientation(dataset: Dataset) -> str | None:
         return None
     normal = np.abs(np.cross(np.array(cosines[:3], float), np.array(cosines[3:], float)))
     return _PLANES[int(normal.argmax())] if normal.any() else None
+
+
+def _toward(dataset: Dataset) -> str | None:
+    """What of the patient lies at the image's right and at its lower edge, as `L/P` (PS3.3 C.7.6.1.1.1)."""
+    plane = macro(dataset, 0, "PlaneOrientationSequence")
+    cosines = [number(plane, "ImageOrientationPatient", at) for at in range(6)]
+    if None in cosines:
+        said = (_text(dataset, "PatientOrientation") or "").upper()
+        return said if re.fullmatch(r"[LRAPHF]{1,3}/[LRAPHF]{1,3}", said) else None
+    ends = []
+    for one in (np.array(cosines[:3], float), np.array(cosines[3:], float)):
+        axis = int(np.abs(one).argmax())
+        ends.append(_ENDS[axis][int(one[axis] > 0)])
+    return "/".join(ends)
 
 
 def _image_type(dataset: Dataset) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ class Letters:
 
     n: int
     shape: int
+    boxes: tuple[Box, ...] = ()
+    """around each letter, in pixels of the frame"""
 
 
 def find_letters(pixels: Plane, *, contrast: float) -> Letters:
@@ -56,23 +58,32 @@ def find_letters(pixels: Plane, *, contrast: float) -> Letters:
     # of colours the green one: letters are white, yellow or green
     pixels = pixels[::step, ::step] if pixels.ndim == 2 else np.ascontiguousarray(pixels[::step, ::step, 1])
     side = max(pixels.shape[:2])
-    found = [mark for strip in _strips(pixels) for mark in _in_strip(strip, side, contrast)]
+    found = [
+        (shape, crisp, place(box))
+        for strip, place in _strips(pixels)
+        for shape, crisp, box in _in_strip(strip, side, contrast)
+    ]
     least = _CRISP_IN_TEXT if len(found) >= _TEXT else _CRISP
-    shapes = [shape for shape, crisp in found if crisp >= least]
-    return Letters(n=len(shapes), shape=shapes[0] if shapes else 0)
+    kept = [(shape, box) for shape, crisp, box in found if crisp >= least]
+    boxes = tuple((step * top, step * bottom, step * left, step * right) for _, (top, bottom, left, right) in kept)
+    return Letters(n=len(kept), shape=kept[0][0] if kept else 0, boxes=boxes)
 
 
-def _strips(pixels: Plane) -> Iterator[Plane]:
-    """The four sides of a frame, each with the frame's edge on top."""
-    rows, columns = (int(_DEPTH * size) for size in pixels.shape[:2])
-    yield pixels[:rows]
-    yield pixels[-rows:][::-1]
-    yield pixels[rows:-rows, :columns].swapaxes(0, 1)
-    yield pixels[rows:-rows, -columns:].swapaxes(0, 1)[::-1]
+def _strips(pixels: Plane) -> Iterator[tuple[Plane, Callable[[Box], Box]]]:
+    """The four sides of a frame, each with the frame's edge on top, and where a box in it lies in the frame."""
+    all_rows, all_columns = pixels.shape
+    rows, columns = int(_DEPTH * all_rows), int(_DEPTH * all_columns)
+    yield pixels[:rows], lambda b: b
+    yield pixels[-rows:][::-1], lambda b: (all_rows - b[1], all_rows - b[0], b[2], b[3])
+    yield pixels[rows:-rows, :columns].swapaxes(0, 1), lambda b: (rows + b[2], rows + b[3], b[0], b[1])
+    yield (
+        pixels[rows:-rows, -columns:].swapaxes(0, 1)[::-1],
+        lambda b: (rows + b[2], rows + b[3], all_columns - b[1], all_columns - b[0]),
+    )
 
 
-def _in_strip(strip: Plane, side: int, contrast: float) -> list[tuple[int, float]]:
-    """The shape of each letter in one strip, and how crisp it is."""
+def _in_strip(strip: Plane, side: int, contrast: float) -> list[tuple[int, float, Box]]:
+    """The shape of each letter in one strip, how crisp it is, and its box."""
     if min(strip.shape) < _LEAST_PX:
         return []
     # numpy's quantile takes ten times as long as a sort of so few
@@ -87,7 +98,7 @@ def _in_strip(strip: Plane, side: int, contrast: float) -> list[tuple[int, float
     for box in _boxes(bright, widest):
         if (crisp := _crispness(strip, bright, box, dark=dark, side=side)) >= _CRISP_IN_TEXT:
             top, bottom, left, right = box
-            found.append((_shape(bright[top:bottom, left:right]), crisp))
+            found.append((_shape(bright[top:bottom, left:right]), crisp, box))
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from overread.data.pixels import Header, Image
+from overread.data.placing import place
 from overread.errors import ImageError
 from overread.settings import CT_WINDOWS, ImageSettings
 
@@ -113,15 +114,13 @@ def _linear(values: NDArray[Any], low: float, high: float, *, inverted: bool) ->
 def _fit(plane: Bytes, side: int, fit: str) -> Bytes:
     """Resize to a square of `side`: stretched, or kept in shape on black."""
     rows, columns = plane.shape[:2]
+    inner = place(rows, columns, side_px=side, fit=fit)
     picture = Pillow.fromarray(np.ascontiguousarray(plane))
-    if fit == "squash" or rows == columns:
-        return np.array(picture.resize((side, side), Pillow.Resampling.BILINEAR))
-    scale = side / max(rows, columns)
-    height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
-    top, left = (side - height) // 2, (side - width) // 2
+    small = np.array(picture.resize((inner.width, inner.height), Pillow.Resampling.BILINEAR))
+    if (inner.width, inner.height) == (side, side):
+        return small
     square = np.zeros((side, side, *plane.shape[2:]), np.uint8)
-    small = picture.resize((width, height), Pillow.Resampling.BILINEAR)
-    square[top : top + height, left : left + width] = np.asarray(small)
+    square[inner.top : inner.top + inner.height, inner.left : inner.left + inner.width] = small
     return square
 
 

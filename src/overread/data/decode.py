@@ -97,7 +97,9 @@ def _decode_frames(file: File, pixels: Pixels, settings: ImageSettings) -> Itera
             yield Decoded(rows=(row,), problem=_problem(file, error))
         else:
             pixels[row] = square
-            yield Decoded(rows=(row,), fingerprint=fingerprint(square), measures=measure(image, square))
+            yield Decoded(
+                rows=(row,), fingerprint=fingerprint(square), measures=measure(image, square, fit=settings.fit)
+            )
 
 
 def _problem(file: File, error: ImageError) -> Problem:

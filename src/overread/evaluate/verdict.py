@@ -15,6 +15,7 @@ from overread.evaluate.certainty import Certainty
 from overread.evaluate.measure import FEW
 from overread.evaluate.score import Score
 from overread.evaluate.subgroups import Group
+from overread.explain.looking import Looking
 from overread.stats.intervals import Measured
 
 Grade = Literal["do not", "with care", "good"]
@@ -38,7 +39,7 @@ class Reason:
     grade: Grade
     text: str
     source: str
-    """where in the report the numbers are: audit, figures, calibration, certainty, subgroups, data"""
+    """where in the report the numbers are: audit, figures, calibration, certainty, subgroups, data, looks"""
     code: str = ""
     """the check of the audit that it comes from"""
 
@@ -89,6 +90,13 @@ def judge(
     ]
     reasons.sort(key=lambda reason: GRADES.index(reason.grade))  # stable: the order above counts within a grade
     return Verdict(grade=reasons[0].grade, reasons=tuple(reasons))
+
+
+def looking_reasons(looking: Looking) -> tuple[Reason, ...]:
+    """Reasons for care where the evidence lies where no disease is."""
+    if not looking.is_wrong:
+        return ()
+    return tuple(Reason(grade="with care", text=text, source="looks") for text in looking.sentences())
 
 
 def main_figure(score: Score) -> Measured:

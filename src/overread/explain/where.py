@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from overread.data.lettering import find_letters
 from overread.data.placing import spread
 
 GRID = 56
@@ -40,15 +39,15 @@ class Regions:
     edge: Bools
     """the outermost tenth on each side"""
     letters: Bools
-    """burnt-in letters, and as much around them as the map cannot tell from them"""
+    """burnt-in letters: all cells of a board of 8 x 8 that one touches"""
 
     def items(self) -> Mapping[str, Bools]:
         """The regions by name, in the order of `REGIONS`."""
         return {"outside": self.outside, "edge": self.edge, "letters": self.letters}
 
 
-def find_regions(square: NDArray[np.uint8], *, cells: int) -> Regions:
-    """Find the parts of a prepared picture (side, side, 3) uint8 that a map of `cells` x `cells` will be laid over.
+def find_regions(square: NDArray[np.uint8], letters: Bools) -> Regions:
+    """Find the parts of a prepared picture (side, side, 3) uint8; letters: (8, 8), where `measures` found some.
 
     Body is the largest bright thing, with all that lies between its sides: air within lungs is body. A picture
     whose body fills it has nothing outside.
@@ -56,7 +55,8 @@ def find_regions(square: NDArray[np.uint8], *, cells: int) -> Regions:
     edge = np.ones((GRID, GRID), bool)
     rim = round(_EDGE * GRID)
     edge[rim:-rim, rim:-rim] = False
-    return Regions(outside=~_body(square), edge=edge, letters=_letters(square, cells))
+    cells = np.kron(letters, np.ones((GRID // len(letters), GRID // len(letters)), bool))
+    return Regions(outside=~_body(square), edge=edge, letters=cells.astype(bool))
 
 
 def shares(evidence: Floats, regions: Regions) -> dict[str, tuple[float, float, bool]]:
@@ -130,21 +130,6 @@ def _flood(there: Bools, parts: NDArray[np.int64], start: tuple[Any, ...], numbe
                 parts[near] = number
                 waiting.append(near)
     return size
-
-
-def _letters(square: NDArray[np.uint8], cells: int) -> Bools:
-    grey = square.max(axis=2)
-    contrast = float(np.percentile(grey, 99)) - float(grey.min())
-    scale, around = GRID / len(grey), 0.5 * GRID / cells
-    where = np.zeros((GRID, GRID), bool)
-    for top, bottom, left, right in find_letters(grey, contrast=contrast).boxes:
-        rows = slice(_floor(top * scale - around), int(np.ceil(bottom * scale + around)))
-        where[rows, _floor(left * scale - around) : int(np.ceil(right * scale + around))] = True
-    return where
-
-
-def _floor(at: float) -> int:
-    return max(0, int(np.floor(at)))
 
 
 def stack_shares(found: Sequence[Mapping[str, tuple[float, float, bool]]]) -> dict[str, NDArray[np.float64]]:

@@ -16,6 +16,7 @@ from overread.data.hidden import hide_patients
 from overread.disk import replacing, write_atomically
 from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
+from overread.explain.where import REGIONS
 from overread.report import charts
 from overread.report.charts import Chart
 from overread.report.page import Page
@@ -55,6 +56,7 @@ def render(page: Page, *, for_print: bool = False) -> str:
         audit=page.audit,
         titles=TITLES,
         parts=PARTS_IN_WORDS,
+        regions=REGIONS,
         charts=_draw(page),
     )
 

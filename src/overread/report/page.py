@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from overread.audit.audit import Audit
 from overread.evaluate.predictions import Predictions
 from overread.evaluate.second_read import SecondRead
+from overread.explain.explanation import Explanation
 from overread.report.pictured import Picture
 from overread.stats.intervals import Measured
 from overread.training.history import History
@@ -24,6 +25,8 @@ METHODS = (
     "Sets of classes: split conformal prediction by patient (Lee, Barber and Willett 2023), class by class where "
     "there are 9 patients of each; temperature after Guo et al. (2017).",
     "Distance from the training images: Mahalanobis on the network's pooled features (Lee et al. 2018).",
+    "Evidence: class activation maps (Zhou et al. 2016) or HiResCAM (Draelos and Carin 2020), each class's map less "
+    "the mean of all, smoothed to the image's pixels; what speaks against a class counts as nothing.",
     "Triage: thresholds that keep a stated risk with confidence (Angelopoulos et al. 2021), by patient.",
 )
 
@@ -48,6 +51,9 @@ class Page:
     training: tuple[tuple[str, str], ...] = ()
     history: History | None = None
     best_epoch: int = 0
+    explained: Explanation | None = None
+    evidence: tuple[Picture, ...] = ()
+    """what the answers rest on, over the images"""
     mistakes: tuple[Picture, ...] = ()
     finding_pictures: tuple[tuple[str, tuple[Picture, ...]], ...] = ()
     patients: frozenset[str] = frozenset()
@@ -107,10 +113,12 @@ class Page:
         known = [
             ("data", "data"), ("audit", "audit"), ("training", "training"), ("figures", "figures"),
             ("operating", "at a threshold"), ("calibration", "calibration"), ("certainty", "certainty"),
-            ("subgroups", "subgroups"), ("errors", "mistakes"), ("limits", "limits"), ("reproduce", "again"),
+            ("subgroups", "subgroups"), ("looks", "where it looks"),
+            ("errors", "mistakes"), ("limits", "limits"), ("reproduce", "again"),
             ("methods", "methods"),
         ]  # fmt: skip
-        return tuple((mark, words) for mark, words in known if mark != "training" or self.training)
+        absent = {"training": not self.training, "looks": self.explained is None}
+        return tuple((mark, words) for mark, words in known if not absent.get(mark))
 
 
 def today() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from overread.evaluate.predictions import write_predictions
 from overread.evaluate.score import FILE as METRICS
 from overread.evaluate.score import Score, read_score
 from overread.evaluate.second_read import second_read
-from overread.evaluate.verdict import Verdict
+from overread.evaluate.verdict import Verdict, looking_reasons
+from overread.explain.explanation import FILE as EXPLANATION
 from overread.model import bundle
 from overread.model.bundle import Card
 from overread.model.export import export_onnx
@@ -28,6 +30,7 @@ from overread.report.model_card import FILE as MODEL_CARD
 from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import SPLIT, Job, versions
+from overread.run.looking import evidence_pictures, explain_test
 from overread.run.pictures import draw_pictures
 from overread.run.report import training_page
 from overread.run.saying import say_all
@@ -73,15 +76,24 @@ def finish_run(
 
     `marks` are the sentences that every output of the model must carry.
     """
-    found, caution = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
+    said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
+    found = said.found
     watch.say("Reading the result a second time")
+    explained = explain_test(inputs, said)
     read = second_read(
-        found, caution=caution, audit=audit, marks=marks, positive=job.train.positive, seed=job.train.seed
+        found,
+        caution=said.caution,
+        audit=audit,
+        marks=marks,
+        positive=job.train.positive,
+        reasons=looking_reasons(explained.looking),
+        seed=job.train.seed,
     )
     write_atomically(job.out / HISTORY, history.to_csv())
     write_predictions(job.out / PREDICTIONS, found)
     bundle.write_json(job.out / METRICS, read.score.to_json())
     bundle.write_json(job.out / reading.FILE, read.to_json())
+    bundle.write_json(job.out / EXPLANATION, explained.to_json())
     watch.say("Drawing figures")
     draw_pictures(
         job,
@@ -92,6 +104,7 @@ def finish_run(
         marks=marks,
     )
     page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
+    page = dataclasses.replace(page, explained=explained, evidence=evidence_pictures(inputs, said))
     write_report(job.out / REPORT, page)
     write_model_card(job.out / MODEL_CARD, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
@@ -104,7 +117,7 @@ def finish_run(
         std=weights.std,
         weights_source=weights.source,
         marks=marks,
-        caution=caution,
+        caution=said.caution,
         best_epoch=history.best_epoch(job.train.select),
         versions=versions(),
     )

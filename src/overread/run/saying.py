@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,36 +31,55 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What the network gives for one part: (n, k) and (n, d)."""
+class Seen:
+    """What the network gives for images of one part: (n, k), (n, d) and (n, k, h, w)."""
 
+    rows: NDArray[np.int64]
+    """(n,) places in the cohort"""
     logits: Matrix
     features: Matrix
+    class_maps: NDArray[np.float32]
 
 
-class _LogitsAndFeatures(nn.Module):
-    """Both in one row, so that one pass is enough."""
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """All that is kept of what the network gives."""
 
-    def __init__(self, network: nn.Module, *, size_px: int) -> None:
+    found: Predictions
+    caution: Caution
+    seen: Mapping[str, Seen]
+    """by part; of the training part at most `MOST_LEARNT` images, and no class maps"""
+    method: str
+    """how the class maps are made, in words"""
+
+
+class _AllInOneRow(nn.Module):
+    """The three outputs side by side, so that one pass is enough; the class maps where they are wanted."""
+
+    def __init__(self, outputs: ThreeOutputs, *, maps: bool) -> None:
         super().__init__()
-        self.outputs = ThreeOutputs(network, size_px=size_px)
+        self.outputs, self.maps = outputs, maps
 
     def forward(self, images: Tensor) -> Tensor:
-        logits, features, _ = self.outputs(images)
-        return torch.cat([logits, features], dim=1)
+        logits, features, class_maps = self.outputs(images)
+        return torch.cat([logits, features, *([class_maps.flatten(1)] if self.maps else [])], dim=1)
 
 
-def say_all(
-    job: Job, *, inputs: Inputs, network: nn.Module, weights: Weights, watch: Watcher
-) -> tuple[Predictions, Caution]:
-    """Predict every part but the training part, and fit the caution on the calibration part, or the validation part.
+def say_all(job: Job, *, inputs: Inputs, network: nn.Module, weights: Weights, watch: Watcher) -> Said:
+    """Predict every part, and fit the caution on the calibration part, or the validation part.
 
     Writes what the distance from the training images is measured by into `job.out`.
     """
+    outputs = ThreeOutputs(network, size_px=inputs.image.size_px)
+
+    def see(part: str, rows: NDArray[np.int64], what: str) -> Seen:
+        return _see(outputs, rows, inputs, weights, job, watch, what, maps=part == "test")
+
     parts = [part for part in ("val", "calibrate", "test") if len(inputs.split.indices(part))]
-    seen = {part: _see(network, inputs.part(part), inputs, weights, job, watch, part) for part in parts}
+    seen = {part: see(part, inputs.split.indices(part), f"the {part} part") for part in parts}
+    learnt = see("train", _some(inputs.split.indices("train"), job.train.seed), "the training part")
     fitted_on = "calibrate" if "calibrate" in seen else "val"
-    distance = _distances(job, inputs, network, weights, watch, seen)
+    distance = _distances(job, inputs, learnt, seen)
     caution = fit_caution(
         inputs.part(fitted_on).labels,
         seen[fitted_on].logits,
@@ -76,41 +96,51 @@ def say_all(
         parts=[inputs.split.parts[place] for place in places],
         distance=None if distance is None else np.concatenate([distance[part] for part in parts]),
     )
-    return found, caution
+    return Said(found=found, caution=caution, seen={"train": learnt, **seen}, method=outputs.description)
 
 
 def _see(
-    network: nn.Module, part: Part, inputs: Inputs, weights: Weights, job: Job, watch: Watcher, name: str
-) -> _Seen:
-    both = predict_logits(
-        _LogitsAndFeatures(network, size_px=inputs.image.size_px),
-        part,
+    outputs: ThreeOutputs,
+    rows: NDArray[np.int64],
+    inputs: Inputs,
+    weights: Weights,
+    job: Job,
+    watch: Watcher,
+    what: str,
+    *,
+    maps: bool,
+) -> Seen:
+    k, d = len(inputs.cohort.classes), outputs.head.in_features
+    together = predict_logits(
+        _AllInOneRow(outputs, maps=maps),
+        Part(pixels=inputs.pixels, indices=inputs.places[rows], labels=inputs.cohort.labels()[rows]),
         normalise=Normaliser(weights.mean, weights.std),
         machine=choose_machine(job.train),
         watch=watch,
-        what=f"predicting the {name} part",
-    ).astype(np.float64)
-    k = len(inputs.cohort.classes)
-    return _Seen(logits=both[:, :k], features=both[:, k:])
+        what=f"predicting {what}",
+    )
+    side = math.isqrt((together.shape[1] - k - d) // k)
+    return Seen(
+        rows=rows,
+        logits=together[:, :k].astype(np.float64),
+        features=together[:, k : k + d].astype(np.float64),
+        class_maps=together[:, k + d :].reshape(len(rows), k, side, side).astype(np.float32),
+    )
 
 
-def _distances(
-    job: Job, inputs: Inputs, network: nn.Module, weights: Weights, watch: Watcher, seen: dict[str, _Seen]
-) -> dict[str, Matrix] | None:
+def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most `MOST_LEARNT` rows, by lot."""
+    if len(rows) <= MOST_LEARNT:
+        return rows
+    return np.asarray(rows[np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_LEARNT])], np.int64)
+
+
+def _distances(job: Job, inputs: Inputs, learnt: Seen, seen: Mapping[str, Seen]) -> dict[str, Matrix] | None:
     """How far the images of each part lie from the training images: (n,) a part; None where these are all alike."""
-    learnt = inputs.part("train")
-    if len(learnt) > MOST_LEARNT:
-        some = np.sort(np.random.default_rng(job.train.seed).permutation(len(learnt))[:MOST_LEARNT])
-        learnt = Part(pixels=learnt.pixels, indices=learnt.indices[some], labels=learnt.labels[some])
-    features = _see(network, learnt, inputs, weights, job, watch, "training").features
     try:
-        fitted = fit_mahalanobis(features, learnt.labels, len(inputs.cohort.classes))
+        fitted = fit_mahalanobis(learnt.features, inputs.cohort.labels()[learnt.rows], len(inputs.cohort.classes))
     except ValueError:
         return None
     cautions.write_distance(job.out, fitted)
-    kept = cautions.read_distance((job.out / cautions.FILE).read_bytes(), name=_name(job.out))
+    kept = cautions.read_distance((job.out / cautions.FILE).read_bytes(), name=str(job.out / cautions.FILE))
     return {part: kept.distance(one.features) for part, one in seen.items()}
-
-
-def _name(folder: Path) -> str:
-    return str(folder / cautions.FILE)

@@ -1,0 +1,38 @@
+"""All that is known of how a network decides: where it looks, what lies near what, and what its maps have stood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from overread.explain.looking import Looking
+
+FILE = "explanation.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What a report tells of how a network decides."""
+
+    method: str
+    """how the maps of evidence are made, in words"""
+    looking: Looking
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `explanation.json`."""
+        places = {
+            place.region: {"share": place.share.to_json(), "area": place.area, "peak": place.peak.to_json()}
+            for place in self.looking.places
+        }
+        return {"schema": SCHEMA, "method": self.method, "says": list(self.looking.sentences()), "places": places}
+
+
+def failed_methods(content: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
+    """Of the plain values of `explanation.json`: for each method that was checked, the controls that it failed."""
+    checks: Mapping[str, Any] = content.get("checks", {})
+    return {
+        method: tuple(one["title"] for one in controls if one["passed"] is False)
+        for method, controls in checks.items()
+    }

@@ -132,7 +132,7 @@ def test_one_image_or_one_class_has_no_silhouette() -> None:
 def test_the_same_features_everywhere_part_nothing() -> None:
     same = np.tile(np.random.default_rng(7).normal(size=40), (30, 1))
     assert (silhouette(same, np.arange(30) % 2) == 0).all()
-    plane = principal_plane(np.full((5, 3), 2.0))
+    plane = principal_plane(same)
     assert (plane.points == 0).all()
     assert np.isnan(plane.shares).all()
 

@@ -106,7 +106,7 @@ def principal_plane(features: ArrayLike) -> Plane:
     The sign of each is such that its largest loading (the first of equal ones) is positive: the same points make the
     same plane. ValueError where features are not finite, or there are none.
     """
-    x = _finite(features)
+    x = _about_medians(features)
     x = x - x.mean(axis=0)
     _, spread, directions = np.linalg.svd(x, full_matrices=False)
     size = np.abs(directions)
@@ -116,7 +116,8 @@ def principal_plane(features: ArrayLike) -> Plane:
     kept = min(_AXES, len(spread))
     points[:, :kept] = x @ directions[:kept].T
     total = float((spread**2).sum())
-    shares[:kept] = spread[:kept] ** 2 / total if total > 0 else np.nan
+    if total > 0:
+        shares[:kept] = spread[:kept] ** 2 / total
     return Plane(points=points, shares=shares if total > 0 else np.full(_AXES, np.nan))
 
 
@@ -145,18 +146,18 @@ def _checked(
     features: ArrayLike, labels: Sequence[Any], groups: Sequence[Any] | None
 ) -> tuple[Floats, Places, Places]:
     """Features about their medians, labels and groups numbered from 0."""
-    x = _finite(features)
+    x = _about_medians(features)
     of, group = patient_codes(labels, len(labels)), patient_codes(groups, len(labels))
     if len(of) != len(x):
         raise ValueError(f"{len(x)} rows of features and {len(of)} labels do not match")
-    # a median of equal values is that value to the last digit, which a mean need not be: equal rows become 0
-    return x - np.median(x, axis=0), of, group
+    return x, of, group
 
 
-def _finite(features: ArrayLike) -> Floats:
+def _about_medians(features: ArrayLike) -> Floats:
     x: NDArray[np.float64] = np.asarray(features, np.float64)
     if x.ndim != 2 or not x.size:
         raise ValueError(f"features have the shape {x.shape}; they are one row of numbers an image")
     if not np.isfinite(x).all():
         raise ValueError(f"features of {int((~np.isfinite(x)).any(axis=1).sum())} of {len(x)} images are not finite")
-    return x
+    # a median of equal values is that value to the last digit, which a mean need not be: equal rows become 0
+    return np.asarray(x - np.median(x, axis=0))

@@ -32,7 +32,11 @@ _MOST_IMAGES = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Clustering:
-    """How far images that share one fact are neighbours in the features."""
+    """How far images that share one fact are neighbours in the features.
+
+    The intervals take patients as independent. Neighbours share neighbours, so that they are somewhat too narrow: of
+    40 patients whose features knew nothing of the class, the interval of 95 % held chance in 87 of 100 simulations.
+    """
 
     fact: str
     n_values: int

@@ -67,6 +67,13 @@ def test_equally_near_images_each_count_a_part() -> None:
     assert purity(same, [0] * 6 + [1] * 4) == pytest.approx([5 / 9] * 6 + [3 / 9] * 4)
 
 
+def test_equally_near_but_for_rounding_is_equally_near() -> None:
+    turned = np.linspace(0, 2 * np.pi, 13, endpoint=False)
+    ring = 7.3 + np.stack([np.cos(turned), np.sin(turned)], axis=1)
+    x = np.vstack([[[7.3, 7.3]], ring])
+    assert purity(x, [1] + [0, 1] * 6 + [1])[0] == pytest.approx(7 / 13)
+
+
 def test_where_fewer_than_k_are_left_these_count() -> None:
     x, groups = np.arange(4.0)[:, None], ["p", "p", "p", "q"]
     assert purity(x, [0, 0, 1, 0], groups=groups).tolist() == [1, 1, 0, 2 / 3]

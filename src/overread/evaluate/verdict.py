@@ -94,7 +94,7 @@ def judge(
 
 def looking_reasons(looking: Looking) -> tuple[Reason, ...]:
     """Reasons for care where the evidence lies where no disease is."""
-    if not looking.is_wrong:
+    if not looking.wrong:
         return ()
     return tuple(Reason(grade="with care", text=text, source="looks") for text in looking.sentences())
 

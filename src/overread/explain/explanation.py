@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overread.explain.looking import Looking
+from overread.explain.space import Clustering, Space, sentence
 
 FILE = "explanation.json"
 SCHEMA = 1
@@ -19,14 +20,39 @@ class Explanation:
     method: str
     """how the maps of evidence are made, in words"""
     looking: Looking
+    space: Space | None = None
+    """what the features of the images that it has not learnt from are sorted by"""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `explanation.json`."""
-        places = {
-            place.region: {"share": place.share.to_json(), "area": place.area, "peak": place.peak.to_json()}
+        places = [
+            {
+                "region": place.region,
+                "answer": place.label,
+                "share": place.share.to_json(),
+                "area": place.area,
+                "peak": place.peak.to_json(),
+            }
             for place in self.looking.places
+        ]
+        sorted_by = [] if self.space is None else [_plain(one) for one in self.space.clusterings]
+        return {
+            "schema": SCHEMA,
+            "method": self.method,
+            "says": [*self.looking.sentences(), *([] if self.space is None else [sentence(self.space)])],
+            "places": places,
+            "sorted_by": sorted_by,
         }
-        return {"schema": SCHEMA, "method": self.method, "says": list(self.looking.sentences()), "places": places}
+
+
+def _plain(one: Clustering) -> dict[str, Any]:
+    return {
+        "fact": one.fact,
+        "n_values": one.n_values,
+        "purity": one.purity.to_json(),
+        "expected": one.expected,
+        "silhouette": one.silhouette.to_json(),
+    }
 
 
 def failed_methods(content: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:

@@ -13,8 +13,8 @@ from overread.explain.where import REGIONS, Regions, evidence_for, shares
 from overread.stats.intervals import Measured
 from overread.stats.means import measured_mean, measured_share
 
-_MUCH = 0.25
-"""of the evidence, or of the images' peaks, in a region where no disease is"""
+_MORE, _OFTEN = 1.1, 0.25
+"""times its own size, the evidence in a region without disease that is too much; and share of the images' peaks"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,13 @@ class Place:
     """of the picture: what evidence that is spread evenly would have there"""
     peak: Measured
     """of these images, those whose place with most evidence lies in it"""
+    label: str | None = None
+    """the answer that the images have; None for all"""
 
     @property
     def is_much(self) -> bool:
         """Whether the evidence lies there more than its size explains, by more than chance."""
-        return bool(max(self.share.low, self.peak.low) > max(_MUCH, self.area))
+        return bool(self.share.low > _MORE * self.area or self.peak.low > max(_OFTEN, self.area))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +43,15 @@ class Looking:
     """Where the evidence for the answers lies."""
 
     places: tuple[Place, ...]
+    """for all answers together, then for each class"""
     n_images: int
     n_patients: int | None
     part: str
 
     def sentences(self) -> tuple[str, ...]:
         """What it comes to, for a radiologist: what is wrong first."""
-        wrong = [_WRONG[place.region].format(**_words(place)) for place in self.places if place.is_much]
-        body = next((place for place in self.places if place.region == "outside"), None)
+        wrong = [_WRONG[place.region].format(**_words(place)) for place in self.wrong]
+        body = next((place for place in self.places if place.region == "outside" and place.label is None), None)
         if wrong or body is None:
             return tuple(wrong)
         inside = 1 - body.share.value
@@ -59,23 +62,33 @@ class Looking:
         )
 
     @property
-    def is_wrong(self) -> bool:
-        """Whether it looks anywhere that a disease is not."""
-        return any(place.is_much for place in self.places)
+    def wrong(self) -> tuple[Place, ...]:
+        """Regions without disease that it looks at; of one class where this does not hold for all together."""
+        of_all = {place.region for place in self.places if place.label is None and place.is_much}
+        return tuple(
+            place for place in self.places if place.is_much and (place.label is None or place.region not in of_all)
+        )
+
+    @property
+    def shown(self) -> tuple[Place, ...]:
+        """The places for all answers together, and those of a class that are wrong."""
+        return (*(place for place in self.places if place.label is None), *(p for p in self.wrong if p.label))
 
 
 _WRONG = {
-    "outside": "{share} of the evidence lies outside the body ({low} to {high}), which takes {area} of the picture: "
-    "it may look at a table, a marker or the frame, and not at the disease.",
-    "edge": "{share} of the evidence lies in the outer rim ({low} to {high}), which takes {area} of the picture: it "
-    "may look at how the picture was cut or marked, and not at the disease.",
-    "letters": "It reads burnt-in letters: {n} images have some, and in {peak} of these the strongest evidence is on "
-    "them; they hold {share} of all evidence ({low} to {high}) on {area} of the picture.",
+    "outside": "{answers}{share} of the evidence lies outside the body ({low} to {high}), which takes {area} of the "
+    "picture: it may look at a table, a marker or the frame, and not at the disease.",
+    "edge": "{answers}{share} of the evidence lies in the outer rim ({low} to {high}), which takes {area} of the "
+    "picture: it may look at how the picture was cut or marked, and not at the disease.",
+    "letters": "{answers}it reads burnt-in letters: {n} images have some, and in {peak} of these the strongest "
+    "evidence is at them; they and what touches them hold {share} of all evidence ({low} to {high}) on {area} of "
+    "the picture.",
 }
 
 
 def _words(place: Place) -> dict[str, str]:
     return {
+        "answers": f"For {place.label}: " if place.label else "For its answers: ",
         "share": f"{place.share.value:.0%}",
         "low": f"{max(0.0, place.share.low):.0%}",
         "high": f"{min(1.0, place.share.high):.0%}",
@@ -90,6 +103,7 @@ def look(
     regions: Iterable[Regions],
     answers: ArrayLike,
     patients: Sequence[str | None],
+    classes: Sequence[str],
     *,
     part: str = "test",
 ) -> Looking:
@@ -98,13 +112,21 @@ def look(
     class_maps: (n, k, h, w). regions: of each image, in order. answers: (n,) places of the classes. Images without a
     region, or without evidence, do not count for it. Intervals take patients as independent.
     """
-    said = np.asarray(answers, np.int64).tolist()
+    said = np.asarray(answers, np.int64)
     found = [
         shares(evidence_for(maps, answer), where)
-        for maps, answer, where in zip(class_maps, said, regions, strict=True)
+        for maps, answer, where in zip(class_maps, said.tolist(), regions, strict=True)
     ]
     known = None if None in patients else [str(patient) for patient in patients]
-    places = [_place(name, np.array([one[name] for one in found], float), known, part) for name in REGIONS]
+    chosen: dict[str | None, NDArray[np.bool_]] = {
+        None: np.ones(said.size, bool),
+        **{name: said == code for code, name in enumerate(classes)},
+    }
+    places = [
+        _place(name, label, np.array([one[name] for one in found], float), where, known, part)
+        for label, where in chosen.items()
+        for name in REGIONS
+    ]
     return Looking(
         places=tuple(place for place in places if place is not None),
         n_images=len(found),
@@ -113,9 +135,16 @@ def look(
     )
 
 
-def _place(name: str, values: NDArray[np.float64], patients: Sequence[str] | None, part: str) -> Place | None:
+def _place(
+    name: str,
+    label: str | None,
+    values: NDArray[np.float64],
+    where: NDArray[np.bool_],
+    patients: Sequence[str] | None,
+    part: str,
+) -> Place | None:
     """values: (n, 3) share of the evidence, of the picture, and whether the peak is there; None without an image."""
-    counted = (values[:, 1] > 0) & np.isfinite(values[:, 0]) if len(values) else np.zeros(0, bool)
+    counted = where & (values[:, 1] > 0) & np.isfinite(values[:, 0]) if len(values) else where
     if not counted.any():
         return None
     chosen = values[counted]
@@ -124,7 +153,8 @@ def _place(name: str, values: NDArray[np.float64], patients: Sequence[str] | Non
     peak = measured_share(f"peak_{name}", chosen[:, 2] > 0, of)
     return Place(
         region=name,
-        share=dataclasses.replace(share, part=part),
+        label=label,
+        share=dataclasses.replace(share, part=part, label=label),
         area=float(chosen[:, 1].mean()),
-        peak=dataclasses.replace(peak, part=part),
+        peak=dataclasses.replace(peak, part=part, label=label),
     )

@@ -21,8 +21,10 @@ REGIONS = {
 }
 _EDGE = 0.1
 """of the picture's side: its outer rim"""
-_BRIGHT = 0.1
-"""of the picture's brightness (its 99th percentile): what is not air"""
+_BRIGHT = 0.15
+"""of the way from the picture's darkest to its brightest percentile: what is not air"""
+_BLUR = 0.75
+"""of a place of the map: how far evidence may lie from what it is evidence of"""
 _LEAST_BODY = 0.05
 """of the picture; less is no body"""
 
@@ -39,24 +41,23 @@ class Regions:
     edge: Bools
     """the outermost tenth on each side"""
     letters: Bools
-    """burnt-in letters: all cells of a board of 8 x 8 that one touches"""
+    """burnt-in letters, and as much around them as the map cannot tell from them"""
 
     def items(self) -> Mapping[str, Bools]:
         """The regions by name, in the order of `REGIONS`."""
         return {"outside": self.outside, "edge": self.edge, "letters": self.letters}
 
 
-def find_regions(square: NDArray[np.uint8], letters: Bools) -> Regions:
-    """Find the parts of a prepared picture (side, side, 3) uint8; letters: (8, 8), where `measures` found some.
+def find_regions(square: NDArray[np.uint8], letters: Bools, *, cells: int) -> Regions:
+    """Find the parts of a prepared picture (side, side, 3) uint8 that a map of cells x cells will be laid over.
 
-    Body is the largest bright thing, with all that lies between its sides: air within lungs is body. A picture
-    whose body fills it has nothing outside.
+    letters: (8, 8), where `measures` found some. Body is the largest bright thing, with all that lies between its
+    sides: air within lungs is body. A picture whose body fills it has nothing outside.
     """
     edge = np.ones((GRID, GRID), bool)
     rim = round(_EDGE * GRID)
     edge[rim:-rim, rim:-rim] = False
-    cells = np.kron(letters, np.ones((GRID // len(letters), GRID // len(letters)), bool))
-    return Regions(outside=~_body(square), edge=edge, letters=cells.astype(bool))
+    return Regions(outside=~_body(square), edge=edge, letters=_around(letters, round(_BLUR * GRID / cells)))
 
 
 def shares(evidence: Floats, regions: Regions) -> dict[str, tuple[float, float, bool]]:
@@ -89,11 +90,21 @@ def evidence_for(class_maps: NDArray[Any], target: int, *, against: int | None =
     return np.asarray(class_maps[target] - other, np.float32)
 
 
+def _around(board: Bools, margin: int) -> Bools:
+    """The cells of a board on the grid, with a margin around each."""
+    step = GRID // len(board)
+    where = np.zeros((GRID, GRID), bool)
+    for row, column in zip(*np.nonzero(board), strict=True):
+        top, left = row * step - margin, column * step - margin
+        where[max(0, top) : top + step + 2 * margin, max(0, left) : left + step + 2 * margin] = True
+    return where
+
+
 def _body(square: NDArray[np.uint8]) -> Bools:
     grey = Pillow.fromarray(np.ascontiguousarray(square.max(axis=2))).resize((GRID, GRID), Pillow.Resampling.BOX)
     values = np.asarray(grey, np.float32)
-    bright = values > _BRIGHT * np.percentile(values, 99)
-    body = _within(_largest(bright))
+    dark, light = np.percentile(values, (1, 99))
+    body = _within(_largest(values > dark + _BRIGHT * (light - dark)))
     return body if body.mean() >= _LEAST_BODY else np.ones_like(body)
 
 

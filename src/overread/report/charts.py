@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from overread.evaluate.calibration import Calibration
 from overread.evaluate.operating import Operating
 from overread.evaluate.predictions import Predictions
+from overread.explain.space import Space
 from overread.report.style import shorten, styled
 from overread.stats import metrics
 from overread.stats.intervals import Measured
@@ -153,6 +155,35 @@ def history_chart(history: History, best: int) -> Chart:
     kept = rows[best - 1]
     alt = f"Loss over {len(rows)} epochs; the best is epoch {best}, validation loss {kept.val_loss:.3f}."
     return _chart(draw, alt=alt, caption="Loss by epoch (dotted: the epoch kept)", legend=("training", "validation"))
+
+
+@styled
+def space_chart(space: Space, fact: str) -> Chart:
+    """The features laid flat, a dot an image; the values of one fact with most images have a colour each."""
+    values = np.array(space.values[fact], dtype=object)
+    counts = Counter(value for value in values.tolist() if value)
+    named = [value for value, _ in counts.most_common(len(_COLOURS) - 1)]
+
+    def draw(axes: Axes) -> None:
+        rest = ~np.isin(values, named)
+        axes.plot(*space.plane[rest].T, "o", color=_LINE, markersize=3, alpha=0.6)
+        for i, name in enumerate(named):
+            label = _in_legend(name, len(named))
+            axes.plot(*space.plane[values == name].T, "o", color=_colour(i), markersize=4, alpha=0.75, label=label)
+        axes.set(xticks=[], yticks=[], xlabel=_axis(space, 0), ylabel=_axis(space, 1))
+
+    return _chart(
+        draw,
+        alt=f"Features of {len(values)} images in a plane, coloured by {fact}: {', '.join(named)}.",
+        caption=f"What the network sees of the images, by {fact}",
+        legend=named,
+    )
+
+
+def _axis(space: Space, at: int) -> str:
+    share = space.shares[at]
+    words = ("first", "second")[at]
+    return f"{words} direction" + ("" if np.isnan(share) else f" ({share:.0%} of the variance)")
 
 
 @styled

@@ -16,6 +16,7 @@ from overread.data.hidden import hide_patients
 from overread.disk import replacing, write_atomically
 from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
+from overread.explain.space import CLASS, MACHINES, sentence
 from overread.explain.where import REGIONS
 from overread.report import charts
 from overread.report.charts import Chart
@@ -57,6 +58,7 @@ def render(page: Page, *, for_print: bool = False) -> str:
         titles=TITLES,
         parts=PARTS_IN_WORDS,
         regions=REGIONS,
+        sorted_by=sentence,
         charts=_draw(page),
     )
 
@@ -93,6 +95,20 @@ def _draw(page: Page) -> dict[str, Chart | None]:
         "calibration": charts.calibration_chart(read.calibration),
         "risk": charts.risk_chart(read.certainty.risk),
         "decision": charts.decision_chart(read.operating) if read.operating else None,
+        **_draw_space(page),
+    }
+
+
+def _draw_space(page: Page) -> dict[str, Chart | None]:
+    """The features by class, and by the machine that they follow most."""
+    space = None if page.explained is None else page.explained.space
+    if space is None:
+        return {"by_class": None, "by_machine": None}
+    machines = [one for one in space.clusterings if one.fact in MACHINES]
+    most = max(machines, key=lambda one: one.excess, default=None)
+    return {
+        "by_class": charts.space_chart(space, CLASS),
+        "by_machine": None if most is None else charts.space_chart(space, most.fact),
     }
 
 

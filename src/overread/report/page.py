@@ -54,6 +54,8 @@ class Page:
     explained: Explanation | None = None
     evidence: tuple[Picture, ...] = ()
     """what the answers rest on, over the images"""
+    examples: tuple[Picture, ...] = ()
+    """training images that are typical, and odd, to the network"""
     mistakes: tuple[Picture, ...] = ()
     finding_pictures: tuple[tuple[str, tuple[Picture, ...]], ...] = ()
     patients: frozenset[str] = frozenset()

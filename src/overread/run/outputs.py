@@ -19,6 +19,7 @@ from overread.evaluate.score import FILE as METRICS
 from overread.evaluate.score import Score, read_score
 from overread.evaluate.second_read import second_read
 from overread.evaluate.verdict import Verdict, looking_reasons
+from overread.explain.examples import write_examples
 from overread.explain.explanation import FILE as EXPLANATION
 from overread.model import bundle
 from overread.model.bundle import Card
@@ -30,9 +31,9 @@ from overread.report.model_card import FILE as MODEL_CARD
 from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import SPLIT, Job, versions
-from overread.run.looking import evidence_pictures, explain_test
+from overread.run.looking import evidence_pictures, example_pictures, explain_test, learnt_examples
 from overread.run.pictures import draw_pictures
-from overread.run.report import training_page
+from overread.run.report import finder, training_page
 from overread.run.saying import say_all
 from overread.training.history import History
 from overread.training.watch import Watcher
@@ -79,7 +80,7 @@ def finish_run(
     said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
     found = said.found
     watch.say("Reading the result a second time")
-    explained = explain_test(inputs, said)
+    explained, examples = explain_test(inputs, said, seed=job.train.seed), learnt_examples(inputs, said)
     read = second_read(
         found,
         caution=said.caution,
@@ -94,6 +95,7 @@ def finish_run(
     bundle.write_json(job.out / METRICS, read.score.to_json())
     bundle.write_json(job.out / reading.FILE, read.to_json())
     bundle.write_json(job.out / EXPLANATION, explained.to_json())
+    write_examples(job.out, examples)
     watch.say("Drawing figures")
     draw_pictures(
         job,
@@ -104,7 +106,12 @@ def finish_run(
         marks=marks,
     )
     page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
-    page = dataclasses.replace(page, explained=explained, evidence=evidence_pictures(inputs, said))
+    page = dataclasses.replace(
+        page,
+        explained=explained,
+        evidence=evidence_pictures(inputs, said),
+        examples=example_pictures(examples, finder(inputs)),
+    )
     write_report(job.out / REPORT, page)
     write_model_card(job.out / MODEL_CARD, page)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")

@@ -41,7 +41,7 @@ def training_page(
     read: SecondRead,
 ) -> Page:
     """The report of a training."""
-    find = _finder(inputs)
+    find = finder(inputs)
     best = history.best_epoch(job.train.select)
     parts = tuple(part for part in PARTS if len(inputs.split.indices(part)))
     rows = [(row.label, part, row.patient) for row, part in zip(inputs.cohort.rows, inputs.split.parts, strict=True)]
@@ -70,7 +70,7 @@ def training_page(
     )
 
 
-def _finder(inputs: Inputs) -> FindPixels:
+def finder(inputs: Inputs) -> FindPixels:
     """Where the prepared image of a path and frame is found."""
     places = {(row.path, row.frame): place for row, place in zip(inputs.cohort.rows, inputs.places, strict=True)}
 

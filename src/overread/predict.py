@@ -108,7 +108,8 @@ class Predictor:
 
     def predict_image(self, image: Image, *, maps: bool = False) -> Prediction:
         """What the model says of one image; `maps`: with its class maps, from the same pass."""
-        return self._predictions([("", image.frame)], prepare(image, self.card.image)[None], maps=maps)[0]
+        said = self.say(prepare(image, self.card.image)[None], maps=maps)
+        return self.predictions([("", image.frame)], said)[0]
 
     def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
         """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem."""
@@ -127,13 +128,12 @@ class Predictor:
         if not waiting:
             return
         names = [(path, frame) for path, frame, _ in waiting]
-        yield from self._predictions(names, np.stack([pixels for _, _, pixels in waiting]))
+        yield from self.predictions(names, self.say(np.stack([pixels for _, _, pixels in waiting])))
         waiting.clear()
 
-    def _predictions(
-        self, names: Sequence[tuple[str, int]], pixels: NDArray[np.uint8], *, maps: bool = False
-    ) -> list[Prediction]:
-        said, classes, caution = self.say(pixels, maps=maps), self.card.classes, self.card.caution
+    def predictions(self, names: Sequence[tuple[str, int]], said: Said) -> list[Prediction]:
+        """What the model gave for n images, as answers; names: the path and the frame of each."""
+        classes, caution = self.card.classes, self.card.caution
         sets = caution.sets(said.probabilities)
         far = None if said.distance is None else caution.far(said.distance)
         found = []

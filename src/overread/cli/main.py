@@ -19,6 +19,7 @@ VERBS = {
     "audit": "look for what would make a model's figures too good",
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
+    "explain": "draw where in an image the evidence for the answer lies",
     "evaluate": "say what a model is worth, here or on images from elsewhere",
     "compare": "train several networks on the same images, side by side",
     "controls": "prove what a model's figures rest on, by training it wrongly on purpose",

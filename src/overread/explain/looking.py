@@ -50,7 +50,7 @@ class Looking:
 
     def sentences(self) -> tuple[str, ...]:
         """What it comes to, for a radiologist: what is wrong first."""
-        wrong = [_WRONG[place.region].format(**_words(place)) for place in self.wrong]
+        wrong = [_say(place) for place in self.wrong]
         body = next((place for place in self.places if place.region == "outside" and place.label is None), None)
         if wrong or body is None:
             return tuple(wrong)
@@ -76,19 +76,23 @@ class Looking:
 
 
 _WRONG = {
-    "outside": "{answers}{share} of the evidence lies outside the body ({low} to {high}), which takes {area} of the "
+    "outside": "{share} of the evidence lies outside the body ({low} to {high}), which takes {area} of the "
     "picture: it may look at a table, a marker or the frame, and not at the disease.",
-    "edge": "{answers}{share} of the evidence lies in the outer rim ({low} to {high}), which takes {area} of the "
+    "edge": "{share} of the evidence lies in the outer rim ({low} to {high}), which takes {area} of the "
     "picture: it may look at how the picture was cut or marked, and not at the disease.",
-    "letters": "{answers}it reads burnt-in letters: {n} images have some, and in {peak} of these the strongest "
+    "letters": "it reads burnt-in letters: {n} images have some, and in {peak} of these the strongest "
     "evidence is at them; they and what touches them hold {share} of all evidence ({low} to {high}) on {area} of "
     "the picture.",
 }
 
 
+def _say(place: Place) -> str:
+    text = _WRONG[place.region].format(**_words(place))
+    return f"Where it answers {place.label}, {text}" if place.label else text[0].upper() + text[1:]
+
+
 def _words(place: Place) -> dict[str, str]:
     return {
-        "answers": f"For {place.label}: " if place.label else "For its answers: ",
         "share": f"{place.share.value:.0%}",
         "low": f"{max(0.0, place.share.low):.0%}",
         "high": f"{min(1.0, place.share.high):.0%}",

@@ -27,6 +27,7 @@ _MARGIN, _GAP, _LINE, _SCALE_WIDTH = 24, 20, 22, 84
 _OPAQUE = 0.72
 """opacity of the strongest evidence; the weakest has none"""
 _MOST_CLASSES = 8
+_LIKE_PX = 140
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Told:
     """what of the patient lies at the right and at the lower edge, as `L/P`"""
     marks: tuple[str, ...] = ()
     """sentences of warning"""
+    like: tuple[tuple[Bytes | None, str], ...] = ()
+    """images that the network takes to be like this one, where they can be had, and what they are"""
     failed: str = ""
     """words over the heatmap of a method that did not pass its controls"""
 
@@ -66,6 +69,7 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
     panels = top + 34 + _LINE
     below = panels + height + 14
     total = below + len(bars) * (_LINE + 4) + (10 if bars else 0) + len(lines) * _LINE + _MARGIN
+    total += _LIKE_PX + 3 * _LINE if told.like else 0
     sheet = Pillow.new("RGB", (inner + 2 * _MARGIN, total), _PAPER)
     draw = ImageDraw.Draw(sheet)
     if marks:
@@ -87,6 +91,7 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
     y = _draw_bars(draw, bars, below, inner)
     for i, line in enumerate(lines):
         draw.text((_MARGIN, y + i * _LINE), line, font=_font(14), fill=_SOFT)
+    _draw_like(draw, sheet, told.like, y + len(lines) * _LINE + 8)
     stream = io.BytesIO()
     sheet.save(stream, format="PNG", optimize=True)
     return stream.getvalue()
@@ -171,8 +176,8 @@ def _draw_scale(
 def _draw_over(draw: ImageDraw.ImageDraw, words: str, x: int, y: int, width: int, height: int) -> None:
     """Words across the picture that nobody can miss."""
     lines = _wrapped((words,), width - 40, size=16)
-    middle = y + height // 2
     half = len(lines) * _LINE // 2 + 10
+    middle = y + height - half - 34
     _box(draw, (x + 8, middle - half, x + width - 8, middle + half), _STOP_PANEL, _STOP)
     for i, line in enumerate(lines):
         draw.text((x + width // 2, middle - half + 10 + i * _LINE), line, font=_font(16), fill=_STOP, anchor="ma")
@@ -193,6 +198,26 @@ def _draw_bars(draw: ImageDraw.ImageDraw, bars: Sequence[tuple[str, float]], y: 
         draw.text((track[1] + 12, y), f"{p:.3f}", font=_font(14), fill=_INK)
         y += _LINE + 4
     return y + 10
+
+
+def _draw_like(
+    draw: ImageDraw.ImageDraw, sheet: Pillow.Image, like: Sequence[tuple[Bytes | None, str]], y: int
+) -> None:
+    """A row of training images."""
+    if not like:
+        return
+    draw.text((_MARGIN, y), "most like it among the training images", font=_font(14), fill=_SOFT)
+    for i, (pixels, words) in enumerate(like):
+        x, top = _MARGIN + i * (_LIKE_PX + 12), y + _LINE
+        draw.rectangle((x, top, x + _LIKE_PX - 1, top + _LIKE_PX - 1), fill=_TRACK)
+        if pixels is None:
+            draw.text(
+                (x + _LIKE_PX // 2, top + _LIKE_PX // 2), "not at hand", font=_font(13), fill=_SOFT, anchor="mm"
+            )
+        else:
+            small = Pillow.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+            sheet.paste(small.resize((_LIKE_PX, _LIKE_PX), Pillow.Resampling.BICUBIC), (x, top))
+        draw.text((x, top + _LIKE_PX + 4), _shortened(words, _LIKE_PX, 13), font=_font(13), fill=_INK)
 
 
 def _box(draw: ImageDraw.ImageDraw, place: tuple[int, int, int, int], fill: str, edge: str) -> None:

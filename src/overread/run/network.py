@@ -1,0 +1,45 @@
+"""The trained network of a model folder as torch has it, and maps of its evidence by any method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from overread.explain.methods import explain
+from overread.model import bundle
+from overread.model.backbones import create
+from overread.model.bundle import Card
+from overread.run.explain import MakeMaps
+from overread.training.batches import Normaliser
+
+
+def open_network(folder: Path, card: Card) -> nn.Module:
+    """The network with the weights of its best epoch, for evaluation, on the CPU. Raises ModelError."""
+    bundle.load_card(folder, verify=(bundle.WEIGHTS,))
+    network = create(card.backbone, len(card.classes), seed=0)
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in bundle.load_weights(folder).items()})
+    return network.eval()
+
+
+def map_maker(folder: Path, card: Card, method: str) -> MakeMaps:
+    """What makes maps of this model's evidence. Raises SettingsError for a method that is not known."""
+    return maps_of(open_network(folder, card), card, method)
+
+
+def maps_of(network: nn.Module, card: Card, method: str) -> MakeMaps:
+    """What makes maps of a network's evidence; `card` says how its images are normalised."""
+    normalise = Normaliser(card.mean, card.std)
+
+    def make(
+        squares: NDArray[np.uint8], targets: Sequence[int], against: Sequence[int] | None
+    ) -> NDArray[np.float32]:
+        images = normalise(torch.from_numpy(np.ascontiguousarray(squares.transpose(0, 3, 1, 2))).float() / 255)
+        other = None if against is None else np.asarray(against, np.int64)
+        return explain(network, images, np.asarray(targets, np.int64), method=method, against=other)
+
+    return make

@@ -12,6 +12,8 @@ from PIL import Image as Pillow
 
 from overread.data.placing import spread
 
+CLASS_MAP = "class-map"
+"""the method whose maps come with the prediction"""
 GRID = 56
 """rows and columns of the grid that places are told apart on"""
 REGIONS = {

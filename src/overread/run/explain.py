@@ -19,14 +19,13 @@ from overread.explain.examples import FILE as EXAMPLES
 from overread.explain.examples import Examples, Neighbour, nearest, read_examples
 from overread.explain.explanation import FILE as EXPLANATION
 from overread.explain.explanation import failed_methods
-from overread.explain.where import evidence_for, find_regions, shares
+from overread.explain.where import CLASS_MAP, evidence_for, find_regions, shares
 from overread.model import bundle
 from overread.predict import Prediction, Predictor
 from overread.report.heat import Told, heat_sheet
 from overread.run.job import read_record
 from overread.settings import between, setting
 
-CLASS_MAP = "class-map"
 MakeMaps = Callable[[NDArray[np.uint8], Sequence[int], Sequence[int] | None], NDArray[np.float32]]
 """prepared images (n, side, side, 3), the class of each, and the class that it is held against: maps (n, h, w)"""
 LIKE = 5
@@ -126,7 +125,8 @@ class Explainer:
         if self._make_maps is None:
             assert class_maps is not None
             return evidence_for(class_maps[0], target, against=other)
-        return self._make_maps(square[None], [target], None if other is None else [other])[0]
+        made = self._make_maps(square[None], [target], None if other is None else [other])
+        return np.asarray(made[0], np.float32)
 
     def _tell(
         self,
@@ -164,7 +164,7 @@ class Explainer:
         than = against or "the mean of all classes"
         return (
             f"Colour: how much more each place speaks for {label} than for {than} ({self.settings.method}), as a "
-            f"share of the strongest in this image. The line runs around the {share:.0%} of the image with most of it."
+            f"share of the strongest in this image. The line runs around the {share:.0%} with most of it."
         )
 
     def _checked_in_words(self) -> str:

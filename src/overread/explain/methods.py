@@ -1,0 +1,222 @@
+"""Maps of the evidence for a class, by the methods that radiology's papers use.
+
+All explain one score: the logit of the class less the mean of all logits, or less that of another class. A network's
+answers do not change where the same number is added to all logits, so that a logit alone means nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients, Occlusion
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from overread.errors import ModelError, SettingsError
+from overread.explain.where import CLASS_MAP
+from overread.model.maps import ThreeOutputs
+
+METHODS = {
+    CLASS_MAP: "class activation maps (Zhou et al. 2016) or HiResCAM, from the prediction's own pass; signed",
+    "grad-cam": "Grad-CAM (Selvaraju et al. 2017)",
+    "grad-cam++": "Grad-CAM++ (Chattopadhay et al. 2018)",
+    "hires-cam": "HiResCAM (Draelos and Carin 2020); signed",
+    "layer-cam": "LayerCAM (Jiang et al. 2021), at the last stage",
+    "score-cam": "Score-CAM (Wang et al. 2020), of the 64 strongest channels; a pass for each",
+    "eigen-cam": "Eigen-CAM (Muhammad and Yeasin 2020); the same for every class",
+    "integrated-gradients": "integrated gradients (Sundararajan et al. 2017) from black, 32 steps; signed",
+    "occlusion": "occlusion by grey squares (Zeiler and Fergus 2014); signed",
+}
+_CHANNELS, _STEPS, _GRID, _BATCH = 64, 32, 56, 16
+
+Score = Callable[[Tensor], Tensor]
+"""logits (n, k) to the score of each image (n,)"""
+Places = NDArray[np.int64]
+
+
+def check_method(name: str) -> None:
+    """Refuse a name that is no method, in the words of the command line."""
+    if name not in METHODS:
+        raise SettingsError(f"--method {name} is not known; it is one of {', '.join(METHODS)}.")
+
+
+def explain(
+    network: nn.Module, images: Tensor, targets: Places, *, method: str, against: Places | None = None
+) -> NDArray[np.float32]:
+    """Maps (n, h, w) of the evidence for `targets` (n,), less that for all classes on the average or for `against`.
+
+    images: (n, 3, s, s) float32, normalised. Maps are 0 or more, but where `METHODS` says signed; h and w are those
+    of the network's last stage, or a grid of 56 or fewer for integrated gradients and occlusion. Raises SettingsError
+    for a method that is not known, ModelError for a network whose last features have no places.
+    """
+    check_method(method)
+    target = torch.as_tensor(targets)
+    other = None if against is None else torch.as_tensor(against)
+    with _for_evaluation(network):
+        found = [
+            _explain(network, images[at : at + _BATCH], _score(target, other, at), method)
+            for at in range(0, len(images), _BATCH)
+        ]
+    return np.concatenate(found).astype(np.float32)
+
+
+def _score(target: Tensor, other: Tensor | None, at: int) -> Score:
+    chosen = target[at : at + _BATCH]
+    beside = None if other is None else other[at : at + _BATCH]
+
+    def score(logits: Tensor) -> Tensor:
+        # Captum runs several copies of the batch at once, one after another
+        times = len(logits) // len(chosen)
+        own = logits.gather(1, chosen.repeat(times)[:, None])[:, 0]
+        less = logits.mean(dim=1) if beside is None else logits.gather(1, beside.repeat(times)[:, None])[:, 0]
+        return own - less
+
+    return score
+
+
+def _explain(network: nn.Module, images: Tensor, score: Score, method: str) -> NDArray[Any]:
+    if method == CLASS_MAP:
+        return _class_maps(network, images, score)
+    if method == "integrated-gradients":
+        return _integrated(network, images, score)
+    if method == "occlusion":
+        return _occluded(network, images, score)
+    maps, gradients = _maps_and_gradients(network, images, score)
+    if method == "score-cam":
+        return _scored(network, images, score, maps)
+    return _CAMS[method](maps, gradients).numpy()
+
+
+def _class_maps(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any]:
+    with torch.no_grad():
+        _, _, class_maps = ThreeOutputs(network, size_px=images.shape[-1])(images)
+    n, k, h, w = class_maps.shape
+    by_place = class_maps.permute(2, 3, 0, 1).reshape(h * w * n, k)  # place after place, each with all images
+    return score(by_place).reshape(h, w, n).permute(2, 0, 1).numpy()
+
+
+def _maps_and_gradients(network: nn.Module, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
+    """The last feature maps (n, c, h, w), and the gradient of the score by them."""
+    maps = network.forward_features(images).detach().requires_grad_(True)  # type: ignore[operator]
+    if maps.ndim not in (3, 4):
+        raise ModelError(f"{type(network).__name__} has no maps of features to explain it by.")
+    with torch.enable_grad():
+        value = score(network.forward_head(maps)).sum()  # type: ignore[operator]
+        (gradient,) = torch.autograd.grad(value, maps)
+    return _with_places(network, maps.detach()), _with_places(network, gradient)
+
+
+def _with_places(network: nn.Module, maps: Tensor) -> Tensor:
+    """Feature maps of any of timm's layouts as (n, c, h, w)."""
+    if maps.ndim == 3:
+        places = maps[:, getattr(network, "num_prefix_tokens", 0) :]
+        side = math.isqrt(places.shape[1])
+        if side * side != places.shape[1]:
+            raise ModelError(f"{type(network).__name__} has {places.shape[1]} places, not a square.")
+        return places.transpose(1, 2).reshape(len(maps), -1, side, side)
+    return maps.permute(0, 3, 1, 2) if getattr(network, "output_fmt", "NCHW") == "NHWC" else maps
+
+
+def _grad_cam(maps: Tensor, gradients: Tensor) -> Tensor:
+    return (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1).relu()
+
+
+def _grad_cam_plus(maps: Tensor, gradients: Tensor) -> Tensor:
+    squared, total = gradients**2, maps.sum(dim=(2, 3), keepdim=True)
+    below = 2 * squared + total * gradients**3
+    alpha = torch.where(gradients != 0, squared / (below + 1e-6), 0)
+    weights = (alpha * gradients.relu()).sum(dim=(2, 3), keepdim=True)
+    return (weights * maps).sum(dim=1).relu()
+
+
+def _hires_cam(maps: Tensor, gradients: Tensor) -> Tensor:
+    return (gradients * maps).sum(dim=1)
+
+
+def _layer_cam(maps: Tensor, gradients: Tensor) -> Tensor:
+    return (gradients.relu() * maps).sum(dim=1).relu()
+
+
+def _eigen_cam(maps: Tensor, gradients: Tensor) -> Tensor:
+    """The first principal component of the places' features, turned so that strong activation is positive."""
+    places = maps.flatten(2).transpose(1, 2)
+    centred = places - places.mean(dim=1, keepdim=True)
+    direction = torch.linalg.svd(centred, full_matrices=False).Vh[:, 0]
+    found = (centred @ direction[..., None])[..., 0]
+    turned = torch.where((found * places.mean(dim=2)).sum(dim=1, keepdim=True) < 0, -found, found)
+    return turned.reshape(len(maps), *maps.shape[2:]).relu()
+
+
+_CAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "grad-cam": _grad_cam,
+    "grad-cam++": _grad_cam_plus,
+    "hires-cam": _hires_cam,
+    "layer-cam": _layer_cam,
+    "eigen-cam": _eigen_cam,
+}
+
+
+def _scored(network: nn.Module, images: Tensor, score: Score, maps: Tensor) -> NDArray[Any]:
+    """Each channel counts as much as the score that is left where it alone lets the image through."""
+    kept = maps.mean(dim=(2, 3)).topk(min(_CHANNELS, maps.shape[1]), dim=1).indices
+    chosen = maps.gather(1, kept[:, :, None, None].expand(-1, -1, *maps.shape[2:]))
+    low, high = chosen.amin(dim=(2, 3), keepdim=True), chosen.amax(dim=(2, 3), keepdim=True)
+    veils = functional.interpolate(
+        (chosen - low) / (high - low).clamp(min=1e-8), size=images.shape[2:], mode="bilinear", align_corners=False
+    )
+    with torch.no_grad():
+        scores = torch.stack([score(network(images * veils[:, i : i + 1])) for i in range(veils.shape[1])], dim=1)
+    weights = scores.softmax(dim=1)
+    return (weights[..., None, None] * chosen).sum(dim=1).relu().numpy()
+
+
+def _integrated(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any]:
+    with torch.enable_grad():
+        method = IntegratedGradients(lambda batch: score(network(batch)))
+        found = method.attribute(images, baselines=_black(images), n_steps=_STEPS, internal_batch_size=_BATCH)
+    return _on_grid(found.detach().sum(dim=1))
+
+
+def _occluded(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any]:
+    side = images.shape[-1]
+    patch, stride = max(2, side // 8), max(1, side // 16)
+    grey = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    with torch.no_grad():
+        method = Occlusion(lambda batch: score(network(batch)))
+        found = method.attribute(
+            images, sliding_window_shapes=(3, patch, patch), strides=(3, stride, stride), baselines=grey
+        )
+    return _on_grid(found.detach().sum(dim=1))
+
+
+def _black(images: Tensor) -> Tensor:
+    return images.amin(dim=(2, 3), keepdim=True).expand_as(images)
+
+
+def _on_grid(found: Tensor) -> NDArray[Any]:
+    """Sums over the squares of a grid that a person can read; the total stays."""
+    side = min(_GRID, found.shape[-1])
+    area = (found.shape[-1] / side) * (found.shape[-2] / side)
+    return (functional.adaptive_avg_pool2d(found[:, None], side)[:, 0] * area).numpy()
+
+
+@contextmanager
+def _for_evaluation(network: nn.Module) -> Iterator[None]:
+    """The network predicts, and its weights need no gradient; both are as before afterwards."""
+    was_training = network.training
+    needed = [(p, p.requires_grad) for p in network.parameters()]
+    network.eval()
+    for p, _ in needed:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.train(was_training)
+        for p, need in needed:
+            p.requires_grad_(need)

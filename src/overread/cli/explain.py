@@ -6,28 +6,41 @@ import argparse
 import csv
 import io
 import itertools
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overread.cli.flags import add_flags, given_flags
+from overread.cli.flags import add_flags, given_flags, whole_number
+from overread.cli.train import add_workers, check_workers, n_workers
 from overread.disk import write_atomically
 from overread.errors import ImageError, RunError, SettingsError
+from overread.explain.where import CLASS_MAP
 from overread.settings import from_dict
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from overread.explain.controls import Check
     from overread.run.explain import Explained, Explainer
 
 ABOUT = """\
 Draws where in each image the evidence for the answer lies, beside the image
 alone, with the probabilities, the set of classes, where the evidence lies
 (outside the body, in the rim, on burnt-in letters), and the training images
-that the network takes to be most like it. One PNG an image, and a table."""
+that the network takes to be most like it. One PNG an image, and a table.
+
+With --check it asks instead whether such maps can be believed on this model:
+do they depend on its weights, does the answer go with what they mark, do they
+stay the same under noise? The model's report tells the result, and maps that
+failed are withheld from then on."""
 EXAMPLE = """\
 overread explain runs/first scan.dcm
 overread explain runs/first scans/ --out explained
-overread explain runs/first scan.dcm --about tumor --against aneurysm"""
+overread explain runs/first scan.dcm --about tumor --against aneurysm
+overread explain runs/first --check                # are such maps worth a look?
+overread explain runs/first --check --method all --retrain --masks masks/"""
 SOME_FAILED = 2
 TABLE = "explained.csv"
 
@@ -37,14 +50,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from overread.run.explain import ExplainSettings
 
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model folder that overread train wrote")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE-OR-FOLDER", help="images, or folders of images")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE-OR-FOLDER", help="images, or folders of images")
     parser.add_argument("--out", type=Path, help="the folder to write (default: MODEL-explained-1, -2, ...)")
     parser.add_argument("--anyway", action="store_true", help="show maps that failed their controls, with a warning")
     add_flags(parser, ExplainSettings, title="explanation")
+    checks = parser.add_argument_group("check")
+    checks.add_argument("--check", action="store_true", help="put maps of --method (or all) through their controls")
+    checks.add_argument("--images", type=whole_number, default=40, metavar="N", help="test images (default: 40)")
+    checks.add_argument("--retrain", action="store_true", help="train twice more, for the two controls that need it")
+    checks.add_argument("--masks", type=Path, metavar="FOLDER", help="PNGs named as the images, white on the lesion")
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain, and write the pictures and the table. Exit code 2 where any file could not be used."""
+    if args.check:
+        return _check(args)
+    if not args.files:
+        raise SettingsError("There is no FILE to explain. Name images or folders, or check the maps with --check.")
     from overread.predict import image_files
     from overread.run.explain import Explainer, ExplainSettings
 
@@ -63,6 +86,52 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(out / TABLE, _as_csv(found, explainer))
     _print(found, explainer, out)
     return SOME_FAILED if any(one.prediction.problem for one in found) else 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Put maps through their controls. Exit code 0 whatever comes of it: a failure is a result."""
+    given = [f"--{name}" for name in ("about", "against", "quantile", "out") if getattr(args, name) is not None]
+    if args.files or given or args.anyway:
+        raise SettingsError(
+            f"--check looks at the model's own test images; leave out {given[0] if given else 'the files'}."
+        )
+    check_workers(args)
+    from overread.cli.console import ConsoleWatcher, loading_torch
+
+    with loading_torch():
+        from overread.run.check import Asked, check
+    asked = Asked(
+        model=args.model,
+        method=args.method or CLASS_MAP,
+        n_images=args.images,
+        retrain=args.retrain,
+        masks=args.masks,
+        workers=n_workers(args),
+    )
+    with ConsoleWatcher() as watch:
+        checks = check(asked, watch=watch)
+        for one in checks:
+            _print_check(one, watch.console)
+        watch.console.print(f"Report: {args.model / 'report.html'}", markup=False)
+    return 0
+
+
+def _print_check(check: Check, console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (f"{check.method}: control", "value", "95 % interval", "wanted", "passed"):
+        table.add_column(Text(name), overflow="fold")
+    for one in check.controls:
+        if one.value is None:
+            table.add_row(Text(one.title), "-", "", Text(f"not asked: {one.why}"), "-")
+            continue
+        ends = "-" if math.isnan(one.value.low) else f"{one.value.low:.2f} to {one.value.high:.2f}"
+        passed = Text("yes", style="green") if one.passed else Text("no", style="bold red")
+        table.add_row(Text(one.title), f"{one.value.value:.2f}", ends, Text(one.wanted), passed)
+    console.print(table, soft_wrap=False)
+    console.print(check.sentence, style="" if not check.failed else "bold yellow", markup=False)
 
 
 def _new_folder(model: Path) -> Path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from overread.explain.controls import Check
 from overread.explain.looking import Looking
 from overread.explain.space import Clustering, Space, sentence
+from overread.explain.where import CLASS_MAP
 
-FILE = "explanation.json"
 SCHEMA = 1
 
 
@@ -22,6 +22,13 @@ class Explanation:
     looking: Looking
     space: Space | None = None
     """what the features of the images that it has not learnt from are sorted by"""
+    checks: tuple[Check, ...] = ()
+    """what maps have stood, by method; none where they were not checked"""
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the maps that come with a prediction failed their controls."""
+        return any(check.failed for check in self.checks if check.method == CLASS_MAP)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `explanation.json`."""
@@ -42,6 +49,7 @@ class Explanation:
             "says": [*self.looking.sentences(), *([] if self.space is None else [sentence(self.space)])],
             "places": places,
             "sorted_by": sorted_by,
+            "checks": {check.method: check.to_json() for check in self.checks},
         }
 
 
@@ -52,13 +60,4 @@ def _plain(one: Clustering) -> dict[str, Any]:
         "purity": one.purity.to_json(),
         "expected": one.expected,
         "silhouette": one.silhouette.to_json(),
-    }
-
-
-def failed_methods(content: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
-    """Of the plain values of `explanation.json`: for each method that was checked, the controls that it failed."""
-    checks: Mapping[str, Any] = content.get("checks", {})
-    return {
-        method: tuple(one["title"] for one in controls if one["passed"] is False)
-        for method, controls in checks.items()
     }

@@ -16,6 +16,7 @@ from overread.data.hidden import hide_patients
 from overread.disk import replacing, write_atomically
 from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
+from overread.explain.controls import REFERENCES
 from overread.explain.space import CLASS, MACHINES, sentence
 from overread.explain.where import REGIONS
 from overread.report import charts
@@ -59,6 +60,7 @@ def render(page: Page, *, for_print: bool = False) -> str:
         parts=PARTS_IN_WORDS,
         regions=REGIONS,
         sorted_by=sentence,
+        references=REFERENCES,
         charts=_draw(page),
     )
 

@@ -17,8 +17,8 @@ from overread.data.window import own_brightness
 from overread.errors import ImageError, ModelError, OverreadError, SettingsError
 from overread.explain.examples import FILE as EXAMPLES
 from overread.explain.examples import Examples, Neighbour, nearest, read_examples
-from overread.explain.explanation import FILE as EXPLANATION
-from overread.explain.explanation import failed_methods
+from overread.explain.trust import FILE as EXPLANATION
+from overread.explain.trust import failed_methods
 from overread.explain.where import CLASS_MAP, evidence_for, find_regions, shares
 from overread.model import bundle
 from overread.predict import Prediction, Predictor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +16,17 @@ from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import write_predictions
 from overread.evaluate.score import FILE as METRICS
 from overread.evaluate.score import Score, read_score
-from overread.evaluate.second_read import second_read
-from overread.evaluate.verdict import Verdict, looking_reasons
+from overread.evaluate.verdict import Verdict
 from overread.explain.examples import write_examples
-from overread.explain.explanation import FILE as EXPLANATION
+from overread.explain.trust import FILE as EXPLANATION
 from overread.model import bundle
 from overread.model.bundle import Card
 from overread.model.export import export_onnx
 from overread.model.weights import Weights
-from overread.report.html import FILE as REPORT
-from overread.report.html import write_report
-from overread.report.model_card import FILE as MODEL_CARD
-from overread.report.model_card import write_model_card
 from overread.run.inputs import Inputs
 from overread.run.job import SPLIT, Job, versions
-from overread.run.looking import evidence_pictures, example_pictures, explain_test, learnt_examples
 from overread.run.pictures import draw_pictures
-from overread.run.report import finder, training_page
+from overread.run.result import read_result, write_pages
 from overread.run.saying import say_all
 from overread.training.history import History
 from overread.training.watch import Watcher
@@ -78,24 +71,15 @@ def finish_run(
     `marks` are the sentences that every output of the model must carry.
     """
     said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
-    found = said.found
     watch.say("Reading the result a second time")
-    explained, examples = explain_test(inputs, said, seed=job.train.seed), learnt_examples(inputs, said)
-    read = second_read(
-        found,
-        caution=said.caution,
-        audit=audit,
-        marks=marks,
-        positive=job.train.positive,
-        reasons=looking_reasons(explained.looking),
-        seed=job.train.seed,
-    )
+    result = read_result(job, inputs=inputs, said=said, audit=audit, marks=marks)
+    found, read = said.found, result.read
     write_atomically(job.out / HISTORY, history.to_csv())
     write_predictions(job.out / PREDICTIONS, found)
     bundle.write_json(job.out / METRICS, read.score.to_json())
     bundle.write_json(job.out / reading.FILE, read.to_json())
-    bundle.write_json(job.out / EXPLANATION, explained.to_json())
-    write_examples(job.out, examples)
+    bundle.write_json(job.out / EXPLANATION, result.explained.to_json())
+    write_examples(job.out, result.examples)
     watch.say("Drawing figures")
     draw_pictures(
         job,
@@ -105,15 +89,7 @@ def finish_run(
         history=history,
         marks=marks,
     )
-    page = training_page(job, inputs=inputs, weights=weights, history=history, audit=audit, found=found, read=read)
-    page = dataclasses.replace(
-        page,
-        explained=explained,
-        evidence=evidence_pictures(inputs, said),
-        examples=example_pictures(examples, finder(inputs)),
-    )
-    write_report(job.out / REPORT, page)
-    write_model_card(job.out / MODEL_CARD, page)
+    write_pages(job, inputs=inputs, weights=weights, history=history, result=result)
     watch.say("Writing model.onnx, and checking that it gives the same probabilities")
     export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
     card = Card(

@@ -109,7 +109,7 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
     }
     _check_same(before or {}, found, job.out)
     write_record(job, **found)
-    network, history = _fit(job, inputs, choice, watch, finish=finish)
+    network, history = fit_network(job, inputs, choice, watch, finish=finish)
     outcome = finish_run(
         job,
         inputs=inputs,
@@ -169,7 +169,9 @@ def _check_positive(positive: str | None, classes: Sequence[str]) -> None:
         )
 
 
-def _fit(job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool) -> tuple[nn.Module, History]:
+def fit_network(
+    job: Job, inputs: Inputs, choice: Choice, watch: Watcher, *, finish: bool = False
+) -> tuple[nn.Module, History]:
     """Train, and return the network with the weights of its best epoch, and the history."""
     network = create(choice.backbone, len(inputs.cohort.classes), seed=job.train.seed)
     load_weights(network, choice.weights)

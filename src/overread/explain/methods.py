@@ -35,8 +35,8 @@ METHODS = {
 }
 _CHANNELS, _STEPS, _GRID, _BATCH = 64, 32, 56, 16
 
-Score = Callable[[Tensor], Tensor]
-"""logits (n, k) to the score of each image (n,)"""
+Score = Callable[[Tensor, Tensor], Tensor]
+"""logits (m, k), and the image that each row is of, to scores (m,)"""
 Places = NDArray[np.int64]
 
 
@@ -70,14 +70,15 @@ def _score(target: Tensor, other: Tensor | None, at: int) -> Score:
     chosen = target[at : at + _BATCH]
     beside = None if other is None else other[at : at + _BATCH]
 
-    def score(logits: Tensor) -> Tensor:
-        # Captum runs several copies of the batch at once, one after another
-        times = len(logits) // len(chosen)
-        own = logits.gather(1, chosen.repeat(times)[:, None])[:, 0]
-        less = logits.mean(dim=1) if beside is None else logits.gather(1, beside.repeat(times)[:, None])[:, 0]
-        return own - less
+    def score(logits: Tensor, of: Tensor) -> Tensor:
+        own = logits.gather(1, chosen[of][:, None])[:, 0]
+        return own - (logits.mean(dim=1) if beside is None else logits.gather(1, beside[of][:, None])[:, 0])
 
     return score
+
+
+def _each(images: Tensor) -> Tensor:
+    return torch.arange(len(images))
 
 
 def _explain(network: nn.Module, images: Tensor, score: Score, method: str) -> NDArray[Any]:
@@ -98,7 +99,8 @@ def _class_maps(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any
         _, _, class_maps = ThreeOutputs(network, size_px=images.shape[-1])(images)
     n, k, h, w = class_maps.shape
     by_place = class_maps.permute(2, 3, 0, 1).reshape(h * w * n, k)  # place after place, each with all images
-    return score(by_place).reshape(h, w, n).permute(2, 0, 1).numpy()
+    of = torch.arange(n).repeat(h * w)
+    return score(by_place, of).reshape(h, w, n).permute(2, 0, 1).numpy()
 
 
 def _maps_and_gradients(network: nn.Module, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
@@ -107,7 +109,7 @@ def _maps_and_gradients(network: nn.Module, images: Tensor, score: Score) -> tup
     if maps.ndim not in (3, 4):
         raise ModelError(f"{type(network).__name__} has no maps of features to explain it by.")
     with torch.enable_grad():
-        value = score(network.forward_head(maps)).sum()  # type: ignore[operator]
+        value = score(network.forward_head(maps), _each(images)).sum()  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(value, maps)
     return _with_places(network, maps.detach()), _with_places(network, gradient)
 
@@ -171,15 +173,23 @@ def _scored(network: nn.Module, images: Tensor, score: Score, maps: Tensor) -> N
         (chosen - low) / (high - low).clamp(min=1e-8), size=images.shape[2:], mode="bilinear", align_corners=False
     )
     with torch.no_grad():
-        scores = torch.stack([score(network(images * veils[:, i : i + 1])) for i in range(veils.shape[1])], dim=1)
+        scores = torch.stack(
+            [score(network(images * veils[:, i : i + 1]), _each(images)) for i in range(veils.shape[1])], dim=1
+        )
     weights = scores.softmax(dim=1)
     return (weights[..., None, None] * chosen).sum(dim=1).relu().numpy()
 
 
 def _integrated(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any]:
     with torch.enable_grad():
-        method = IntegratedGradients(lambda batch: score(network(batch)))
-        found = method.attribute(images, baselines=_black(images), n_steps=_STEPS, internal_batch_size=_BATCH)
+        method = IntegratedGradients(lambda batch, of: score(network(batch), of))
+        found = method.attribute(
+            images,
+            baselines=_black(images),
+            additional_forward_args=(_each(images),),
+            n_steps=_STEPS,
+            internal_batch_size=_BATCH,
+        )
     return _on_grid(found.detach().sum(dim=1))
 
 
@@ -188,9 +198,13 @@ def _occluded(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any]:
     patch, stride = max(2, side // 8), max(1, side // 16)
     grey = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     with torch.no_grad():
-        method = Occlusion(lambda batch: score(network(batch)))
+        method = Occlusion(lambda batch, of: score(network(batch), of))
         found = method.attribute(
-            images, sliding_window_shapes=(3, patch, patch), strides=(3, stride, stride), baselines=grey
+            images,
+            sliding_window_shapes=(3, patch, patch),
+            strides=(3, stride, stride),
+            baselines=grey,
+            additional_forward_args=(_each(images),),
         )
     return _on_grid(found.detach().sum(dim=1))
 
@@ -201,9 +215,10 @@ def _black(images: Tensor) -> Tensor:
 
 def _on_grid(found: Tensor) -> NDArray[Any]:
     """Sums over the squares of a grid that a person can read; the total stays."""
-    side = min(_GRID, found.shape[-1])
-    area = (found.shape[-1] / side) * (found.shape[-2] / side)
-    return (functional.adaptive_avg_pool2d(found[:, None], side)[:, 0] * area).numpy()
+    side = found.shape[-1]
+    grid = next((n for n in range(min(_GRID, side), 7, -1) if side % n == 0), side)
+    step = side // grid
+    return (functional.avg_pool2d(found[:, None], step)[:, 0] * step**2).numpy()
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from overread.audit.audit import FILE as AUDIT
 from overread.audit.audit import Audit, read_audit
 from overread.data.control import ControlSettings, shuffle_labels
 from overread.data.image import read_image
+from overread.data.phantom.truth import FILE_NAME as TRUTH
+from overread.data.phantom.truth import read_truth
 from overread.errors import RunError, SettingsError
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import read_predictions
@@ -52,7 +54,7 @@ class Asked:
     retrain: bool = False
     """train twice more: with another seed, and on labels without meaning"""
     masks: Path | None = None
-    """a folder of PNGs named as the images, white where the lesion is"""
+    """a folder of PNGs named as the images, white where the lesion is; or a folder of phantoms"""
     workers: int = 0
 
 
@@ -116,20 +118,29 @@ def _spread(patients: Sequence[str | None], n: int, rng: np.random.Generator) ->
 
 
 def _read_masks(folder: Path, inputs: Inputs, bench: Bench) -> tuple[Mask, ...]:
-    """The masks that there are: of the image a/b.dcm, FOLDER/a/b.png."""
+    """The masks that there are, of the images that are checked."""
+    known = _masks_of_phantoms(folder) if (folder / TRUTH).is_file() else None
     found = []
     for at, row in enumerate(bench.rows.tolist()):
-        path = (folder / inputs.cohort.rows[row].path).with_suffix(".png")
-        if not path.is_file():
+        name = inputs.cohort.rows[row].path
+        path = (folder / name).with_suffix(".png") if known is None else known.get(name)
+        if path is None or not path.is_file():
             continue
         pixels = read_image(path).pixels
         mask = (pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 0
         found.append(Mask(at=at, pixels=mask))
     if not found:
         raise SettingsError(
-            f"--masks {folder} holds no mask of any image that is checked. The mask of a/b.dcm is a/b.png below it."
+            f"--masks {folder} holds no mask of any image that is checked. The mask of a/b.dcm is a/b.png below it; "
+            "of phantoms name the folder with truth.json."
         )
     return tuple(found)
+
+
+def _masks_of_phantoms(folder: Path) -> dict[str, Path]:
+    """The mask of each image of phantom patients, by the image's path below `images`."""
+    slices = [one for patient in read_truth(folder).patients for one in patient.slices]
+    return {Path(one.path).relative_to("images").as_posix(): folder / one.mask for one in slices if one.mask}
 
 
 def _train_again(job: Job, inputs: Inputs, watch: Watcher) -> dict[str, nn.Module]:

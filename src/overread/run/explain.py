@@ -145,7 +145,8 @@ class Explainer:
         lines = []
         if prediction.classes:
             lines.append(f"Set: {', '.join(prediction.classes)}. Such sets {card.caution.sets_why}.")
-        lines.append(_where_in_words(where))
+        nothing = f"Nothing in the image speaks for {label} more than for the others: no place is coloured."
+        lines.append(_where_in_words(where) or nothing)
         lines.append(f"{self._method_in_words(label, against)} {self._checked_in_words()}")
         lines.append(card.intended_use)
         return Told(

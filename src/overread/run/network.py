@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from overread.explain.methods import explain
+from overread.explain.methods import check_method, explain
 from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.bundle import Card
@@ -28,6 +28,7 @@ def open_network(folder: Path, card: Card) -> nn.Module:
 
 def map_maker(folder: Path, card: Card, method: str) -> MakeMaps:
     """What makes maps of this model's evidence. Raises SettingsError for a method that is not known."""
+    check_method(method)
     return maps_of(open_network(folder, card), card, method)
 
 

@@ -161,6 +161,7 @@ def model_folder(tmp_path: Path):
         rows: list[dict[str, str]] | None = None,
         audit: dict[str, Any] | None = None,
         evaluated: bool = False,
+        explained: dict[str, Any] | None = None,
         classes: tuple[str, ...] = CLASSES,
         source: str = f"/data/{NAME}-scans",
         skipped: tuple[str, ...] = (),
@@ -195,6 +196,8 @@ def model_folder(tmp_path: Path):
         write_table(folder / "split.csv", rows)
         if audit is not None:
             write_json(folder / "audit.json", audit)
+        if explained is not None:
+            write_json(folder / "explanation.json", explained)
         if evaluated:
             write_json(folder / "evaluation.json", evaluation_content(scored))
         if skipped:

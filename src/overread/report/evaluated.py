@@ -122,3 +122,28 @@ def _number(value: float | None) -> float:
 
 def _if_there(values: Mapping[str, Any] | None) -> Measured | None:
     return None if values is None else Measured.from_json(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What `explanation.json` says."""
+
+    method: str
+    says: tuple[str, ...]
+    checks: Mapping[str, tuple[int, tuple[str, ...]]]
+    """by kind of map: how many controls it was put through, and the titles of those that it failed"""
+
+
+def parse_explained(content: Mapping[str, Any]) -> Explained:
+    """Undo the plain values of `explanation.json`. Raises KeyError, ValueError or TypeError where they are none."""
+    return Explained(
+        method=str(content["method"]),
+        says=tuple(map(str, content["says"])),
+        checks={
+            str(kind): (
+                sum(one["passed"] is not None for one in controls),
+                tuple(str(one["title"]) for one in controls if one["passed"] is False),
+            )
+            for kind, controls in content["checks"].items()
+        },
+    )

@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 
 from overread.errors import ModelError, SettingsError
 from overread.evaluate.score import Score
+from overread.explain.trust import FILE as EXPLANATION
 from overread.model import bundle
 from overread.model.bundle import Card
-from overread.report.evaluated import Evaluated, parse_evaluated
+from overread.report.evaluated import Evaluated, Explained, parse_evaluated, parse_explained
 from overread.settings import TrainSettings, from_dict
 
 PARTS = {"train": "training", "val": "tuning (validation)", "calibrate": "calibration", "test": "test"}
 """the parts in their order, in the words of a manuscript: CLAIM asks to avoid `validation` by itself"""
-OPTIONAL = ("audit.json", "evaluation.json", "skipped.csv")
+OPTIONAL = ("audit.json", "evaluation.json", EXPLANATION, "skipped.csv")
 _HARMLESS = "unlisted"
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class Known:
     """inputs that could not be used and were left out, by kind"""
     audited: Audited | None
     evaluated: Evaluated | None
+    explained: Explained | None
     lost: tuple[str, ...]
     """files that `model.json` vouches for and that are not there"""
 
@@ -112,7 +114,7 @@ class Known:
 def read_known(folder: Path) -> Known:
     """Read a model folder. Raises ModelError where it is none, or a file is missing, changed or cannot be read.
 
-    Without `audit.json`, `evaluation.json` or `skipped.csv` what they say is not known; that is no error.
+    What the files of `OPTIONAL` say is not known without them; that is no error.
     """
     card = bundle.load_card(folder, verify=())
     texts = _Texts(folder, card)
@@ -124,6 +126,7 @@ def read_known(folder: Path) -> Known:
         skipped=texts.read_if_there("skipped.csv", _count_skipped) or {},
         audited=texts.read_if_there("audit.json", _parse_audit),
         evaluated=texts.read_if_there("evaluation.json", lambda text: parse_evaluated(json.loads(text))),
+        explained=texts.read_if_there(EXPLANATION, lambda text: parse_explained(json.loads(text))),
         lost=tuple(name for name in OPTIONAL if name in card.files and not (folder / name).is_file()),
     )
 

@@ -47,3 +47,24 @@ def test_performance_tells_calibration_sets_and_subgroups(answered) -> None:
     assert "Sets of classes hold the true one for 0.875 (0.775 to 0.975) of the test images." in known
     assert "By patient (mean of the images' probabilities): accuracy" in known
     assert add == ""
+
+
+def explanation(**checks: list[dict[str, object]]) -> dict[str, object]:
+    return {"method": "class activation maps", "says": ["The network looks at the body."], "checks": checks}
+
+
+def test_maps_are_told_with_the_controls_that_they_failed(answered) -> None:
+    controls = [
+        {"title": "other weights, another map", "passed": False},
+        {"title": "on the lesion", "passed": True},
+        {"title": "labels without meaning, another map", "passed": None},
+    ]
+    known, add = answered("claim", "31", explained=explanation(cam=controls))
+    assert "a map of evidence (class activation maps). The network looks at the body." in known
+    assert "put through 2 controls and failed 1: other weights, another map." in known
+    assert add
+
+
+def test_maps_that_nobody_checked_are_told_as_such(answered) -> None:
+    assert "not put through controls" in answered("claim", "31", explained=explanation())[0]
+    assert answered("claim", "31")[0] == ""

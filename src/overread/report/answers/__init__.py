@@ -62,6 +62,7 @@ _ALL: tuple[Answering, ...] = (
     certainty.fairness,
     certainty.clusters,
     certainty.robustness,
+    certainty.explainability,
 )
 ANSWERS = {answer.__name__: answer for answer in _ALL}
 """by the word that stands in a checklist's file; an item without one is for the person"""

@@ -42,6 +42,22 @@ def robustness(run: Known) -> Answer:
     return known(*found, f"One network was trained, with seed {run.record.train.seed}." if found else "")
 
 
+def explainability(run: Known) -> Answer:
+    """Where the evidence lies, and which controls the maps of it have stood."""
+    if run.explained is None:
+        return Answer()
+    checked = [
+        f"Maps of the kind {kind} were put through {n} controls and failed {len(failed)}"
+        f"{': ' + '; '.join(failed) if failed else ''}."
+        for kind, (n, failed) in run.explained.checks.items()
+    ]
+    return known(
+        f"Each prediction comes with a map of evidence ({run.explained.method}).",
+        *run.explained.says,
+        *(checked or ["The maps were not put through controls (overread explain MODEL --check)."]),
+    )
+
+
 def group_sentences(run: Known, facts: Collection[str] | None = None) -> list[str]:
     """A sentence for each fact that tells patients of the test part apart, with the figures of each group."""
     groups = run.evaluated.groups if run.evaluated else ()

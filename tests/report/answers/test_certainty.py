@@ -67,4 +67,9 @@ def test_maps_are_told_with_the_controls_that_they_failed(answered) -> None:
 
 def test_maps_that_nobody_checked_are_told_as_such(answered) -> None:
     assert "not put through controls" in answered("claim", "31", explained=explanation())[0]
-    assert answered("claim", "31")[0] == ""
+
+
+def test_a_run_without_an_explanation_leaves_it_to_the_person(answered) -> None:
+    known, add = answered("claim", "31")
+    assert known == ""
+    assert add

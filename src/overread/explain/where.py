@@ -27,6 +27,8 @@ _BRIGHT = 0.15
 """of the way from the picture's darkest to its brightest percentile: what is not air"""
 _BLUR = 0.75
 """of a place of the map: how far evidence may lie from what it is evidence of"""
+_PEAKED = 1.05
+"""times the mean: the highest place of a map that is flatter is no peak"""
 _LEAST_BODY = 0.05
 """of the picture; less is no body"""
 
@@ -69,10 +71,11 @@ def shares(evidence: Floats, regions: Regions) -> dict[str, tuple[float, float, 
     """
     fine = np.clip(enlarge(evidence, GRID), 0, None)
     total, peak = float(fine.sum()), np.unravel_index(int(fine.argmax()), fine.shape)
+    is_peaked = bool(fine.max() > _PEAKED * fine.mean())
     found = {}
     for name, where in regions.items().items():
         share = float(fine[where].sum()) / total if total > 0 else float("nan")
-        found[name] = share, float(where.mean()), bool(where[peak]) and total > 0
+        found[name] = share, float(where.mean()), bool(where[peak]) and is_peaked
     return found
 
 

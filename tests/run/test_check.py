@@ -95,6 +95,16 @@ def test_without_masks_and_trainings_it_says_what_was_not_asked(finished: Job, t
     assert "--masks" in why["lesions"]
 
 
+def test_a_check_that_was_killed_is_mended_by_the_next(finished: Job, tmp_path: Path) -> None:
+    shutil.copytree(finished.out, tmp_path / "model")
+    (tmp_path / "model/report.html").write_text("half a report")
+    check(Asked(model=tmp_path / "model", n_images=8))
+    bundle.load_card(tmp_path / "model")
+    (tmp_path / "model/predictions.csv").write_text("changed")
+    with pytest.raises(ModelError, match=r"predictions\.csv .* has changed"):
+        check(Asked(model=tmp_path / "model", n_images=8))
+
+
 def test_refusals(finished: Job, tmp_path: Path, fresh_cohort: Path) -> None:
     with pytest.raises(SettingsError, match="--method cam is not known"):
         check(Asked(model=finished.out, method="cam"))

@@ -78,9 +78,7 @@ def test_evidence_sits_on_a_planted_letter_and_the_report_says_so(shared: Path, 
         rows += [(str(p), label, f"{label} {p.parent.parent.name}") for p in sorted(folder.rglob("*.dcm"))]
     with (tmp_path / "list.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
-    settings = recipe_settings(
-        "default", backbone="resnet18", weights=str(weights), epochs=6, device="cpu"
-    )
+    settings = recipe_settings("default", backbone="resnet18", weights=str(weights), epochs=6, device="cpu")
     job = Job(source=tmp_path / "list.csv", out=tmp_path / "run", train=settings, image=ImageSettings(), workers=2)
     outcome = train(dataclasses.replace(job, audit=False))
     assert outcome.score.figure("accuracy").value > 0.9

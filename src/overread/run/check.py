@@ -29,6 +29,8 @@ from overread.model import bundle
 from overread.model.bundle import Card
 from overread.model.weights import Weights, choose_backbone
 from overread.predict import Predictor
+from overread.report.html import FILE as REPORT
+from overread.report.model_card import FILE as MODEL_CARD
 from overread.run.inputs import Inputs, gather
 from overread.run.job import Job, claimed, read_record
 from overread.run.map_controls import Bench, Mask, check_maps
@@ -41,6 +43,8 @@ from overread.training.history import History
 from overread.training.watch import Silent, Watcher
 
 ALL = "all"
+REWRITTEN = (EXPLANATION, REPORT, MODEL_CARD)
+"""files of the model folder that a check writes anew"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,9 @@ def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
         check_method(name)
     if asked.n_images < 8:
         raise SettingsError(f"--images {asked.n_images} are too few to check anything on; take 8 or more.")
-    card = bundle.load_card(asked.model)
+    card = bundle.load_card(asked.model, verify=())
+    # what is written anew below may be of a check that was killed before it had sealed the folder
+    bundle.load_card(asked.model, verify=tuple(name for name in card.files if name not in REWRITTEN))
     job, before = read_record(asked.model)
     with claimed(asked.model), tempfile.TemporaryDirectory(prefix="overread-") as folder:
         here = dataclasses.replace(job, out=Path(folder), workers=asked.workers, cache=None)

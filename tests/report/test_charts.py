@@ -12,6 +12,7 @@ from tests.report.drawn import Drawn, assert_same_line
 from overread.evaluate.calibration import calibrated
 from overread.evaluate.operating import operate
 from overread.evaluate.predictions import Predictions
+from overread.explain.space import space_of
 from overread.report import charts
 from overread.report.style import text_width_in
 from overread.stats.intervals import Measured
@@ -127,3 +128,26 @@ def test_colours_follow_the_theme_and_on_paper_are_fixed() -> None:
 def test_the_same_figures_give_the_same_picture() -> None:
     first, second = (charts.risk_chart(risk_coverage([False, True], [0.9, 0.6])).svg for _ in range(2))
     assert first == second
+
+
+def test_features_lie_where_they_lie_and_have_the_colour_of_their_fact() -> None:
+    rng = np.random.default_rng(0)
+    features = np.concatenate([rng.normal(0, 0.1, (8, 4)), rng.normal(5, 0.1, (8, 4))])
+    labels = np.repeat([0, 1], 8)
+    sites = ["north"] * 7 + [""] + ["south"] * 8
+    space = space_of(
+        features,
+        labels,
+        ("normal", "tumor"),
+        [f"{i // 2}" for i in range(16)],
+        {"site": sites},
+        np.random.default_rng(0),
+    )
+    by_class = charts.space_chart(space, "class")
+    assert "normal" in by_class.alt
+    assert "16 images" in by_class.alt
+    marked = {colour: by_class.svg.count(f"fill: {colour}") for colour in (BLUE, ORANGE)}
+    assert all(marked.values())
+    by_site = charts.space_chart(space, "site")
+    assert by_site.alt == "Features of 16 images in a plane, coloured by site: south, north."
+    assert "unknown" not in by_site.svg

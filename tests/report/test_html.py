@@ -14,9 +14,16 @@ from tests.report.again.tree import Node, parse_page
 from overread.audit.audit import Audit
 from overread.data.cohort import patient_hash
 from overread.errors import SettingsError
+from overread.evaluate.predictions import Predictions
+from overread.explain.controls import Check, Control, not_asked
+from overread.explain.explanation import Explanation
+from overread.explain.looking import look
+from overread.explain.space import space_of
+from overread.explain.where import CLASS_MAP, GRID, Regions
 from overread.report.html import render, write_pdf
 from overread.report.page import Page
 from overread.report.pictured import Picture, as_png
+from overread.stats.intervals import Measured
 
 HOSTILE = ('<script>alert("1")</script>', 'it\'s "quoted" & \N{PILE OF POO}', "x" * 120)
 
@@ -31,8 +38,49 @@ def page_of(classes: tuple[str, ...] = ("cyst", "normal", "tumor"), **more: obje
         "mistakes": (picture,),
         "finding_pictures": (("S01", (picture,)),),
         "training": (("network", "<resnet>"),),
+        "explained": explanation(found),
+        "evidence": (picture,),
+        "examples": (picture,),
     }
     return make_page(found, caution, audit=audit, **{**made, **more})
+
+
+def explanation(found: Predictions, *checks: Check) -> Explanation:
+    """A network that looks at the rim for every class, and whose features know the site alone."""
+    n, k = len(found), len(found.classes)
+    maps = np.random.default_rng(0).normal(0, 0.01, (n, k, 7, 7)).astype(np.float32)
+    maps[np.arange(n), found.truth, 0, 3] += 5
+    edge = np.ones((GRID, GRID), bool)
+    edge[6:-6, 6:-6] = False
+    regions = Regions(outside=~edge & edge, edge=edge, letters=~edge & edge)
+    looking = look(maps, [regions] * n, found.truth, found.patients, found.classes)
+    sites = np.array(found.facts["site"]) == "south"
+    features = np.random.default_rng(1).normal(0, 1, (n, 5)) + 6 * sites[:, None]
+    space = space_of(features, found.truth, found.classes, found.patients, found.facts, np.random.default_rng(0))
+    return Explanation(method="class <maps>", looking=looking, space=space, checks=checks)
+
+
+def test_the_report_says_where_it_looks_and_what_its_features_follow() -> None:
+    page = page_of()
+    text = " ".join(parsed(page).text.split())
+    assert "of the evidence lies in the outer rim" in text
+    assert "Beware: the features follow the site more closely than the class" in text
+    assert "They were not checked" in text
+    assert "class <maps>" in text
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_report_tells_what_the_maps_have_stood(passed: bool) -> None:
+    value = Measured(name="similarity", value=0.25, low=0.125, high=0.375, n_images=9, n_patients=3, method="m")
+    control = Control(name="weights", value=value, wanted="below <0.5>", passed=passed, rows=(("<head>", value),))
+    check = Check(method=CLASS_MAP, controls=(control, not_asked("repeat", "no <time>")), n_images=9, n_patients=3)
+    found, _ = make_predictions(("cyst", "normal", "tumor"), facts={"site": ("north", "south")})
+    page = page_of(explained=explanation(found, check))
+    text = " ".join(parsed(page).text.split())
+    for said in ("other weights, another map", "0.25", "0.12 to 0.38", "below <0.5>", "no <time>", "<head>"):
+        assert said in text
+    assert ("The maps are withheld" in text) is not passed
+    assert "They were not checked" not in text
 
 
 def parsed(page: Page) -> Node:

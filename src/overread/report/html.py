@@ -17,7 +17,7 @@ from overread.disk import replacing, write_atomically
 from overread.errors import SettingsError
 from overread.evaluate.score import BRIEF, TITLES
 from overread.explain.controls import REFERENCES
-from overread.explain.space import CLASS, MACHINES, sentence
+from overread.explain.space import CLASS, MACHINES, PATIENT, sentence
 from overread.explain.where import REGIONS
 from overread.report import charts
 from overread.report.charts import Chart
@@ -62,6 +62,7 @@ def render(page: Page, *, for_print: bool = False) -> str:
         sorted_by=sentence,
         references=REFERENCES,
         charts=_draw(page),
+        space_charts=_draw_space(page),
     )
 
 
@@ -97,21 +98,17 @@ def _draw(page: Page) -> dict[str, Chart | None]:
         "calibration": charts.calibration_chart(read.calibration),
         "risk": charts.risk_chart(read.certainty.risk),
         "decision": charts.decision_chart(read.operating) if read.operating else None,
-        **_draw_space(page),
     }
 
 
-def _draw_space(page: Page) -> dict[str, Chart | None]:
-    """The features by class, and by the machine that they follow most."""
+def _draw_space(page: Page) -> list[Chart]:
+    """The features by class, by patient, and by the machines that they follow most."""
     space = None if page.explained is None else page.explained.space
     if space is None:
-        return {"by_class": None, "by_machine": None}
-    machines = [one for one in space.clusterings if one.fact in MACHINES]
-    most = max(machines, key=lambda one: one.excess, default=None)
-    return {
-        "by_class": charts.space_chart(space, CLASS),
-        "by_machine": None if most is None else charts.space_chart(space, most.fact),
-    }
+        return []
+    machines = sorted((one for one in space.clusterings if one.fact in MACHINES), key=lambda one: -one.excess)
+    known = [fact for fact in (CLASS, PATIENT) if space.clustering(fact) is not None]
+    return [charts.space_chart(space, fact) for fact in (*known, *(one.fact for one in machines[:2]))]
 
 
 def _both_sides(page: Page, label: str) -> bool:

@@ -62,7 +62,9 @@ def test_a_network_that_looks_elsewhere_for_one_class_alone() -> None:
 def test_even_evidence_is_no_finding() -> None:
     even = np.zeros((N, 2, 8, 8), np.float32)
     even[np.arange(N), ANSWERS] = 1
-    assert look(even, [regions()] * N, ANSWERS, PATIENTS, ("healthy", "ill")).wrong == ()
+    found = look(even, [regions()] * N, ANSWERS, PATIENTS, ("healthy", "ill"))
+    assert found.wrong == ()
+    assert found.sentences()[0].startswith("Its evidence is hardly drawn to the body: 50%")
 
 
 def test_images_without_letters_or_without_evidence_do_not_count() -> None:

@@ -13,8 +13,8 @@ from overread.explain.where import REGIONS, Regions, evidence_for, shares
 from overread.stats.intervals import Measured
 from overread.stats.means import measured_mean, measured_share
 
-_MORE, _OFTEN = 1.1, 0.25
-"""times its own size, the evidence in a region without disease that is too much; and share of the images' peaks"""
+_LESS, _MORE, _OFTEN = 0.9, 1.1, 0.25
+"""times a region's own size, the evidence in it that is few, and that is too much; and share of the images' peaks"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,11 @@ class Looking:
             return tuple(wrong)
         inside = 1 - body.share.value
         low, high = max(0.0, 1 - body.share.high), min(1.0, 1 - body.share.low)
+        even = not body.share.high < _LESS * body.area
+        lead = "Its evidence is hardly drawn to the body" if even else "The network looks at the body"
         return (
-            f"The network looks at the body: {inside:.0%} of the evidence for its answers lies in it "
-            f"({low:.0%} to {high:.0%}), which takes {1 - body.area:.0%} of the picture.",
+            f"{lead}: {inside:.0%} of the evidence for its answers lies in it ({low:.0%} to {high:.0%}), which takes "
+            f"{1 - body.area:.0%} of the picture.",
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import io
 import itertools
 import math
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     for number, one in enumerate(_watched(explainer, files), start=1):
         if one.sheet:
             write_atomically(out / _picture_name(number), one.sheet)
-        found.append(one)
+        found.append(dataclasses.replace(one, sheet=b""))  # of a long folder not all pictures fit into memory
     write_atomically(out / TABLE, _as_csv(found, explainer))
     _print(found, explainer, out)
     return SOME_FAILED if any(one.prediction.problem for one in found) else 0
@@ -182,7 +183,7 @@ def _as_csv(found: list[Explained], explainer: Explainer) -> str:
         places = [f"{value:.4f}" for name in REGIONS if name in one.places for value in one.places[name][:2]]
         like = "|".join(f"{near.label} {near.patient or '?'} {near.distance:.4f}" for near in one.like)
         writer.writerow(
-            [_picture_name(number) if one.sheet else "", p.path, p.frame, p.label or "", *values, p.abstains or "",
+            ["" if p.problem else _picture_name(number), p.path, p.frame, p.label or "", *values, p.abstains or "",
              one.label, *(places or [""] * len(columns)), like, p.problem or ""]
         )  # fmt: skip
     return text.getvalue()

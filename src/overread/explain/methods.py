@@ -105,9 +105,10 @@ def _class_maps(network: nn.Module, images: Tensor, score: Score) -> NDArray[Any
 
 def _maps_and_gradients(network: nn.Module, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
     """The last feature maps (n, c, h, w), and the gradient of the score by them."""
-    maps = network.forward_features(images).detach().requires_grad_(True)  # type: ignore[operator]
-    if maps.ndim not in (3, 4):
+    found = network.forward_features(images)  # type: ignore[operator]
+    if not isinstance(found, Tensor) or found.ndim not in (3, 4):
         raise ModelError(f"{type(network).__name__} has no maps of features to explain it by.")
+    maps = found.detach().requires_grad_(True)
     with torch.enable_grad():
         value = score(network.forward_head(maps), _each(images)).sum()  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(value, maps)
@@ -223,8 +224,8 @@ def _on_grid(found: Tensor) -> NDArray[Any]:
 
 @contextmanager
 def _for_evaluation(network: nn.Module) -> Iterator[None]:
-    """The network predicts, and its weights need no gradient; both are as before afterwards."""
-    was_training = network.training
+    """The network predicts, and its weights need no gradient; both are as before afterwards, part by part."""
+    modes = [(module, module.training) for module in network.modules()]
     needed = [(p, p.requires_grad) for p in network.parameters()]
     network.eval()
     for p, _ in needed:
@@ -232,6 +233,7 @@ def _for_evaluation(network: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        network.train(was_training)
+        for module, training in modes:  # frozen stages may predict while the rest learns
+            module.training = training
         for p, need in needed:
             p.requires_grad_(need)

@@ -1,9 +1,13 @@
 """What a heatmap costs: class maps from the prediction's own pass, beside Grad-CAM by pytorch-grad-cam.
 
 One ResNet-18 with random weights (the time does not depend on them), written as `model.onnx` as every training does,
-and the same network in torch. In turns, one after the other, on the same images: the prediction alone; the prediction
-with its class maps; and the prediction with the map of the answer, brought to the image's pixels, on both sides. Each
-library has its own number of threads. Medians of all rounds, and the medians of the ratios within a round.
+and the same network in torch. In an order drawn anew each round, on the same images: the prediction alone; the
+prediction with its class maps; and the prediction with the map of the answer, brought to the image's pixels, on both
+sides. Medians of all rounds, and the medians of the ratios within a round.
+
+Seconds of the processor, one thread each: on a busy machine torch's threads wait for each other, and by the clock
+Grad-CAM then took about 40 times as long, where it computes for about 4 times as long. `--clock` has each library's
+own number of threads and the time on the wall, which is worth reading on an idle machine alone.
 
     python benchmarks/explain_speed.py
     python benchmarks/explain_speed.py --batch 16 --rounds 20
@@ -16,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,13 +40,16 @@ def main() -> None:
     parser.add_argument("--size-px", type=int, default=224)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--clock", action="store_true", help="time on the wall, each library's own threads")
     args = parser.parse_args()
+    if not args.clock:
+        torch.set_num_threads(1)
     network = create(args.backbone, 3, seed=0).eval()
     images = torch.randn(args.batch, 3, args.size_px, args.size_px, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(network, path, size_px=args.size_px)
-        session = open_session(path.read_bytes(), name=path.name)
+        session = open_session(path.read_bytes(), name=path.name) if args.clock else one_thread(path.read_bytes())
     inputs = {"image": images.numpy()}
     placing = place(args.size_px, args.size_px, side_px=args.size_px, fit="squash")
 
@@ -67,9 +75,10 @@ def main() -> None:
         "with a heatmap in the image's pixels": with_heatmap,
         "pytorch-grad-cam": grad_cam,
     }
-    times = measure(jobs, args.rounds)
+    times = measure(jobs, args.rounds, clock=time.perf_counter if args.clock else time.process_time)
+    how = "time on the wall, each library's own threads" if args.clock else "processor time, one thread each"
     print(machine())
-    print(f"{args.backbone}, {args.size_px} px, {args.batch} at a time, {args.rounds} rounds")
+    print(f"{args.backbone}, {args.size_px} px, {args.batch} at a time, {args.rounds} rounds, {how}")
     for name, seconds in times.items():
         print(f"{name:<40}{1000 * np.median(seconds):8.1f} ms")
     first = times["prediction alone"]
@@ -79,15 +88,26 @@ def main() -> None:
     print(f"pytorch-grad-cam / with a heatmap: {np.median(ratio):.1f} (wanted: at least 5)")
 
 
-def measure(jobs: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each job in each round; the jobs take turns, so that a busy machine is as bad for all."""
+def one_thread(network: bytes) -> Any:
+    """The session as `open_session` makes it, but on one thread; its telemetry was turned off by the export."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
+def measure(jobs: dict[str, Callable[[], None]], rounds: int, *, clock: Callable[[], float]) -> dict[str, np.ndarray]:
+    """Seconds of each job in each round; none always follows the same other, whose threads may still spin."""
     found: dict[str, list[float]] = {name: [] for name in jobs}
+    order = np.random.default_rng(0)
     for number in range(rounds + 3):
-        for name, job in jobs.items():
-            began = time.perf_counter()
-            job()
+        for name in order.permutation(list(jobs)).tolist():
+            began = clock()
+            jobs[name]()
             if number >= 3:  # the first ones warm up
-                found[name].append(time.perf_counter() - began)
+                found[name].append(clock() - began)
     return {name: np.array(seconds) for name, seconds in found.items()}
 
 

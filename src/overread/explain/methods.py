@@ -52,8 +52,8 @@ def explain(
     """Maps (n, h, w) of the evidence for `targets` (n,), less that for all classes on the average or for `against`.
 
     images: (n, 3, s, s) float32, normalised. Maps are 0 or more, but where `METHODS` says signed; h and w are those
-    of the network's last stage, or for integrated gradients and occlusion a grid of 56 or fewer, where the side of the
-    image has such a divisor. Raises SettingsError for a method that is not known, ModelError for a network whose last
+    of the network's last stage, or for integrated gradients and occlusion a grid of 56 or fewer, where the image's
+    side has such a divisor. Raises SettingsError for a method that is not known, ModelError for a network whose last
     features have no places.
     """
     check_method(method)

@@ -34,6 +34,7 @@ def test_who_and_what(make_dicom):
         "position_mm": "-520.5",
         "photometric": "MONOCHROME2",
         "orientation": "axial",
+        "toward": "L/P",
         "image_type": "LOCALIZER",
     }
 
@@ -91,3 +92,24 @@ def test_planes(make_dicom):
 )
 def test_patient_and_view_in_plain_values(make_dicom, attributes, tag, value):
     assert read_header(make_dicom(**attributes)).tags.get(tag) == value
+
+
+@pytest.mark.parametrize(
+    ("cosines", "toward"),
+    [
+        ([1, 0, 0, 0, 1, 0], "L/P"),
+        ([-1, 0, 0, 0, 1, 0], "R/P"),
+        ([1, 0, 0, 0, 0, -1], "L/F"),
+        ([0, 1, 0, 0, 0, -1], "P/F"),
+    ],
+)
+def test_what_lies_at_the_right_and_below(make_dicom, cosines: list[float], toward: str) -> None:
+    assert read_header(make_dicom(ImageOrientationPatient=cosines)).tags["toward"] == toward
+
+
+@pytest.mark.parametrize(
+    ("said", "toward"), [(["L", "F"], "L/F"), (["P", "HL"], "P/HL"), (["X", "F"], None), ("L", None)]
+)
+def test_a_radiograph_says_it_in_letters(make_dicom, said: list[str] | str, toward: str | None) -> None:
+    image = make_dicom(ImageOrientationPatient=None, PatientOrientation=said)
+    assert read_header(image).tags.get("toward") == toward

@@ -84,7 +84,8 @@ def test_evidence_sits_on_a_planted_letter_and_the_report_says_so(shared: Path, 
     assert outcome.score.figure("accuracy").value > 0.9
     told = json.loads((job.out / "explanation.json").read_text())
     letters = next(one for one in told["places"] if one["region"] == "letters" and one["answer"] is None)
-    assert letters["peak"]["value"] > 0.8
+    assert letters["peak"]["low"] > 0.25
+    assert letters["peak"]["value"] > 0.5
     assert letters["share"]["low"] > 2 * letters["area"]
     assert any("reads burnt-in letters" in sentence for sentence in told["says"])
     assert "reads burnt-in letters" in (job.out / "report.html").read_text()

@@ -40,8 +40,8 @@ EXAMPLE = """\
 overread explain runs/first scan.dcm
 overread explain runs/first scans/ --out explained
 overread explain runs/first scan.dcm --about tumor --against aneurysm
-overread explain runs/first --check                # are such maps worth a look?
-overread explain runs/first --check --method all --retrain --masks masks/"""
+overread explain runs/first --check     # are such maps worth a look?
+overread explain runs/first --check --method all --retrain"""
 SOME_FAILED = 2
 TABLE = "explained.csv"
 

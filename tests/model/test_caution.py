@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -100,3 +101,15 @@ def test_a_file_that_is_no_distance_is_refused(tmp_path: Path) -> None:
     for content in bad:
         with pytest.raises(ModelError, match="distance of the model cannot be read"):
             read_distance(content, name="distance of the model")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_damage_of_the_distance_is_more_than_an_error_in_words(seed: int, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    write_distance(tmp_path, fit_mahalanobis(x, np.arange(30) % 2, 2))
+    content = bytearray((tmp_path / FILE).read_bytes())
+    rng = np.random.default_rng(seed)
+    for at in rng.integers(0, len(content), 1 + seed):
+        content[at] = int(rng.integers(256))
+    with contextlib.suppress(ModelError):  # a change of a number alone is no damage that can be seen
+        read_distance(bytes(content), name="distance.npz")

@@ -57,6 +57,7 @@ def test_a_file_that_cannot_be_read_is_told(model: Path, tmp_path: Path, capsys:
         ([], "There is no FILE to explain"),
         (["x.png", "--check"], "--check looks at the model's own test images; leave out the files"),
         (["--check", "--about", "disc"], "leave out --about"),
+        (["x.png", "--retrain"], "--retrain belongs to --check"),
         (["gone.png"], "gone.png does not exist"),
         (["x.png", "--quantile", "2"], "--quantile 2 is out of range"),
         (["x.png", "--about", "disc", "--against", "disc"], "--against disc is the class that is explained"),

@@ -13,6 +13,7 @@ from overread.explain.controls import (
     Control,
     alike,
     faithful,
+    keep_earlier,
     not_asked,
     on_lesions,
     similarity,
@@ -88,15 +89,37 @@ def test_lesions_must_be_found_more_often_than_by_the_middle() -> None:
 
 def test_what_was_not_asked_neither_passes_nor_fails() -> None:
     controls = (alike("noise", figure(0.9, 0.8, 1.0)), not_asked("repeat", "it takes another training"))
-    check = Check(method="cam", controls=controls, n_images=9, n_patients=3)
+    check = Check(method="cam", controls=controls)
     assert check.failed == ()
-    assert check.sentence == "Maps of the kind cam passed all 1 controls that were asked."
-    worse = Check(method="cam", controls=(*controls, alike("repeat", figure(0.1, 0, 0.2))), n_images=9, n_patients=3)
+    assert check.sentence == "Maps of the kind cam passed the one control that was asked."
+    worse = Check(method="cam", controls=(*controls, alike("repeat", figure(0.1, 0, 0.2))))
     assert worse.sentence == "Maps of the kind cam failed 1 of 2 controls: the same map from a second training."
 
 
+def test_a_check_of_less_does_not_lift_what_a_check_of_more_found() -> None:
+    failed = alike("repeat", figure(0.1, 0, 0.2))
+    before = Check(method="cam", controls=(alike("noise", figure(0.3, 0.2, 0.4)), failed, not_asked("labels", "no")))
+    other = Check(method="other", controls=(failed,))
+    labels = unlike("labels", [("", figure(0.1))])
+    now = Check(method="cam", controls=(alike("noise", figure(0.9, 0.8, 1)), not_asked("repeat", "no"), labels))
+    cam, kept = keep_earlier([now], [before, other])
+    assert kept == other
+    assert [(one.name, one.passed) for one in cam.controls] == [("noise", True), ("repeat", False), ("labels", True)]
+    assert cam.failed == (failed,)
+    assert keep_earlier([now], []) == (now,)
+
+
+def test_json_undone_is_the_check_again() -> None:
+    stages = [("head", figure(0.2, 0.1, 0.3)), ("all", figure(0.1))]
+    check = Check(method="cam", controls=(unlike("weights", stages), not_asked("repeat", "no")))
+    again = Check.from_json("cam", json.loads(json.dumps(check.to_json())))
+    assert str(again) == str(check)  # nan is not equal to itself
+    with pytest.raises(ValueError, match="seven is no control"):
+        Check.from_json("cam", [{"name": "seven"}])
+
+
 def test_json_has_no_nan_and_every_control_its_title_and_paper() -> None:
-    check = Check(method="cam", controls=(alike("noise", figure(1.0)),), n_images=9, n_patients=None)
+    check = Check(method="cam", controls=(alike("noise", figure(1.0)),))
     (told,) = json.loads(json.dumps(check.to_json(), allow_nan=False))
     assert (told["name"], told["passed"], told["value"]["low"]) == ("noise", True, None)
     assert set(TITLES) == set(REFERENCES)

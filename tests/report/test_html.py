@@ -73,7 +73,7 @@ def test_the_report_says_where_it_looks_and_what_its_features_follow() -> None:
 def test_the_report_tells_what_the_maps_have_stood(passed: bool) -> None:
     value = Measured(name="similarity", value=0.25, low=0.125, high=0.375, n_images=9, n_patients=3, method="m")
     control = Control(name="weights", value=value, wanted="below <0.5>", passed=passed, rows=(("<head>", value),))
-    check = Check(method=CLASS_MAP, controls=(control, not_asked("repeat", "no <time>")), n_images=9, n_patients=3)
+    check = Check(method=CLASS_MAP, controls=(control, not_asked("repeat", "no <time>")))
     found, _ = make_predictions(("cyst", "normal", "tumor"), facts={"site": ("north", "south")})
     page = page_of(explained=explanation(found, check))
     text = " ".join(parsed(page).text.split())

@@ -89,6 +89,10 @@ def test_without_masks_and_trainings_it_says_what_was_not_asked(finished: Job, t
         check(Asked(model=tmp_path / "model", n_images=8)),
     )
     assert first == second  # the same seed, the same figures
+    check(Asked(model=tmp_path / "model", method="grad-cam", n_images=8))
+    known = json.loads((tmp_path / "model" / FILE).read_text())["checks"]
+    assert list(known) == ["class-map", "grad-cam"]
+    assert known["class-map"] == first[0].to_json()
     why = {one.name: one.why for one in first[0].controls if one.passed is None}
     assert set(why) == {"labels", "repeat", "lesions"}
     assert "--retrain" in why["repeat"]

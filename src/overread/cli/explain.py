@@ -43,6 +43,7 @@ overread explain runs/first scan.dcm --about tumor --against aneurysm
 overread explain runs/first --check     # are such maps worth a look?
 overread explain runs/first --check --method all --retrain"""
 SOME_FAILED = 2
+DEFAULT_IMAGES = 40
 TABLE = "explained.csv"
 
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, ExplainSettings, title="explanation")
     checks = parser.add_argument_group("check")
     checks.add_argument("--check", action="store_true", help="put maps of --method (or all) through their controls")
-    checks.add_argument("--images", type=whole_number, default=40, metavar="N", help="test images (default: 40)")
+    checks.add_argument("--images", type=whole_number, metavar="N", help=f"test images (default: {DEFAULT_IMAGES})")
     checks.add_argument("--retrain", action="store_true", help="train twice more, for the two controls that need it")
     checks.add_argument("--masks", type=Path, metavar="FOLDER", help="PNGs named as the images, white on the lesion")
     add_workers(parser)
@@ -67,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
     """Explain, and write the pictures and the table. Exit code 2 where any file could not be used."""
     if args.check:
         return _check(args)
+    alone = [f"--{name}" for name in ("images", "retrain", "masks") if getattr(args, name)]
+    if alone:
+        raise SettingsError(f"{alone[0]} belongs to --check. Add --check and leave out the files.")
     if not args.files:
         raise SettingsError("There is no FILE to explain. Name images or folders, or check the maps with --check.")
     from overread.predict import image_files
@@ -104,7 +108,7 @@ def _check(args: argparse.Namespace) -> int:
     asked = Asked(
         model=args.model,
         method=args.method or CLASS_MAP,
-        n_images=args.images,
+        n_images=DEFAULT_IMAGES if args.images is None else args.images,
         retrain=args.retrain,
         masks=args.masks,
         workers=n_workers(args),

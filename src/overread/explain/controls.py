@@ -66,8 +66,6 @@ class Check:
 
     method: str
     controls: tuple[Control, ...]
-    n_images: int
-    n_patients: int | None
 
     @property
     def failed(self) -> tuple[Control, ...]:
@@ -79,9 +77,16 @@ class Check:
         """What it comes to."""
         asked = [one for one in self.controls if one.passed is not None]
         if not self.failed:
-            return f"Maps of the kind {self.method} passed all {len(asked)} controls that were asked."
+            which = f"all {len(asked)} controls" if len(asked) > 1 else "the one control"
+            return f"Maps of the kind {self.method} passed {which} that {'were' if len(asked) > 1 else 'was'} asked."
         names = "; ".join(one.title for one in self.failed)
         return f"Maps of the kind {self.method} failed {len(self.failed)} of {len(asked)} controls: {names}."
+
+    def with_earlier(self, earlier: Check) -> Check:
+        """The same with what an earlier check found of the controls that this one did not ask."""
+        known = {one.name: one for one in earlier.controls}
+        controls = tuple(known.get(one.name, one) if one.value is None else one for one in self.controls)
+        return Check(method=self.method, controls=controls)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values, a control each."""
@@ -97,6 +102,39 @@ class Check:
             }
             for one in self.controls
         ]
+
+    @classmethod
+    def from_json(cls, method: str, controls: Sequence[Mapping[str, Any]]) -> Check:
+        """Undo `to_json`. Raises KeyError, TypeError or ValueError where there is nothing to undo."""
+        return cls(method=method, controls=tuple(map(_control, controls)))
+
+
+def _control(values: Mapping[str, Any]) -> Control:
+    if values["name"] not in TITLES:
+        raise ValueError(f"{values['name']} is no control")
+    return Control(
+        name=values["name"],
+        value=None if values["value"] is None else Measured.from_json(values["value"]),
+        wanted=str(values["wanted"]),
+        passed=values["passed"],
+        why=str(values["why"]),
+        rows=tuple((str(row["of"]), _row(row)) for row in values["rows"]),
+    )
+
+
+def _row(values: Mapping[str, Any]) -> Measured:
+    return Measured.from_json({key: value for key, value in values.items() if key != "of"})
+
+
+def keep_earlier(found: Sequence[Check], earlier: Sequence[Check]) -> tuple[Check, ...]:
+    """All that is known of a model's maps: what was found now, and of what was not asked now what was found before.
+
+    Without this a check of less would lift the withholding that a check of more had brought.
+    """
+    known = {check.method: check for check in earlier}
+    for check in found:
+        known[check.method] = check.with_earlier(known[check.method]) if check.method in known else check
+    return tuple(known.values())
 
 
 def similarity(one: Maps, other: Maps, patients: Patients, *, name: str = "similarity") -> Measured:

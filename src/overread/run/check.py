@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from overread.data.phantom.truth import read_truth
 from overread.errors import RunError, SettingsError
 from overread.evaluate.predictions import FILE as PREDICTIONS
 from overread.evaluate.predictions import read_predictions
-from overread.explain.controls import Check
+from overread.explain.controls import Check, keep_earlier
 from overread.explain.methods import METHODS, check_method
 from overread.explain.trust import FILE as EXPLANATION
 from overread.explain.where import CLASS_MAP
@@ -65,6 +66,8 @@ class Asked:
 def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
     """Check the maps of a model, and write what came of it into its `explanation.json` and its report.
 
+    What an earlier check found, and this one does not ask, stays known. Returns one Check a method, of both.
+
     Raises ModelError where the folder cannot be used, RunError where its images are no longer the same, SettingsError
     for a method that is not known.
     """
@@ -84,11 +87,21 @@ def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
         if inputs.sha256 != before["data_sha256"]:
             raise RunError(f"The images, their labels or the split have changed since {asked.model} was trained.")
         bench = _lay_out(asked, card, job, inputs)
-        again = _train_again(here, inputs, watch) if asked.retrain else {}
         masks = None if asked.masks is None else _read_masks(asked.masks, inputs, bench)
-        checks = tuple(check_maps(name, bench, again, masks, watch) for name in methods)
+        again = _train_again(here, inputs, watch) if asked.retrain else {}
+        found = [check_maps(name, bench, again, masks, watch) for name in methods]
+        checks = keep_earlier(found, _earlier(asked.model))
         _rewrite(asked.model, here, inputs, card, before, bench.network, checks, watch)
-    return checks
+    return tuple(check for check in checks if check.method in methods)
+
+
+def _earlier(model: Path) -> tuple[Check, ...]:
+    """What earlier checks found. The file may be of a check that was killed; it is written anew in any case."""
+    try:
+        content = json.loads((model / EXPLANATION).read_text(encoding="utf-8"))
+        return tuple(Check.from_json(method, controls) for method, controls in content["checks"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _lay_out(asked: Asked, card: Card, job: Job, inputs: Inputs) -> Bench:

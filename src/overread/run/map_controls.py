@@ -76,12 +76,7 @@ def check_maps(
         if masks is None
         else _lesions(method, own, bench, masks),
     ]
-    return Check(
-        method=method,
-        controls=tuple(controls),
-        n_images=len(bench.squares),
-        n_patients=None if bench.patients is None else len(set(bench.patients)),
-    )
+    return Check(method=method, controls=tuple(controls))
 
 
 def _weights(method: str, own: NDArray[np.float32], bench: Bench, watch: Watcher) -> Control:

@@ -20,6 +20,7 @@ from overread.run.explain import Explainer, ExplainSettings
 from overread.run.job import Job
 from overread.run.map_controls import randomised
 from overread.run.network import open_network
+from overread.training.watch import Silent
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,17 @@ def test_refusals(finished: Job, tmp_path: Path, fresh_cohort: Path) -> None:
     bundle.seal(tmp_path / "model", bundle.load_card(tmp_path / "model", verify=()))
     with pytest.raises(RunError, match="have changed since"):
         check(Asked(model=tmp_path / "model"))
+
+
+def test_what_is_done_outlives_a_stop(finished: Job, tmp_path: Path) -> None:
+    shutil.copytree(finished.out, tmp_path / "model")
+
+    class StopsAtTheSecond(Silent):
+        def say(self, sentence: str) -> None:
+            if "grad-cam" in sentence:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(Asked(model=tmp_path / "model", method="all", n_images=8), watch=StopsAtTheSecond())
+    bundle.load_card(tmp_path / "model")
+    assert list(json.loads((tmp_path / "model" / FILE).read_text())["checks"]) == ["class-map"]

@@ -37,7 +37,7 @@ from overread.run.job import Job, claimed, read_record
 from overread.run.map_controls import Bench, Mask, check_maps
 from overread.run.network import open_network
 from overread.run.outputs import HISTORY
-from overread.run.result import read_result, write_pages
+from overread.run.result import Result, read_result, write_pages
 from overread.run.saying import say_all
 from overread.run.train import fit_network
 from overread.training.history import History
@@ -89,10 +89,12 @@ def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
         bench = _lay_out(asked, card, job, inputs)
         masks = None if asked.masks is None else _read_masks(asked.masks, inputs, bench)
         again = _train_again(here, inputs, watch) if asked.retrain else {}
-        found = [check_maps(name, bench, again, masks, watch) for name in methods]
-        checks = keep_earlier(found, _earlier(asked.model))
-        _rewrite(asked.model, here, inputs, card, before, bench.network, checks, watch)
-    return tuple(check for check in checks if check.method in methods)
+        known, pages = _earlier(asked.model), None
+        for name in methods:  # written one by one: some take long, and what is known must outlive a Ctrl-C
+            known = keep_earlier([check_maps(name, bench, again, masks, watch)], known)
+            pages = pages or _look_again(asked.model, here, inputs, card, before, bench.network, watch)
+            _rewrite(asked.model, here, inputs, card, pages, known)
+    return tuple(check for check in known if check.method in methods)
 
 
 def _earlier(model: Path) -> tuple[Check, ...]:
@@ -177,17 +179,25 @@ def _train_again(job: Job, inputs: Inputs, watch: Watcher) -> dict[str, nn.Modul
     return found
 
 
-def _rewrite(
+@dataclass(frozen=True, kw_only=True)
+class _Pages:
+    """What the report tells beside the checks."""
+
+    weights: Weights
+    history: History
+    result: Result
+
+
+def _look_again(
     model: Path,
     job: Job,
     inputs: Inputs,
     card: Card,
     before: Mapping[str, object],
     network: nn.Module,
-    checks: tuple[Check, ...],
     watch: Watcher,
-) -> None:
-    """Write the report anew, with the checks in it, and seal the model folder again."""
+) -> _Pages:
+    """What the report told when the model was made."""
     weights = Weights(
         backbone=card.backbone,
         path=None,
@@ -199,11 +209,24 @@ def _rewrite(
     said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
     # what was said when the model was made is what its figures rest on: a repeat may differ in the last digit
     said = dataclasses.replace(said, found=read_predictions(model / PREDICTIONS), caution=card.caution)
-    result = read_result(job, inputs=inputs, said=said, audit=_audit(model), marks=card.marks)
-    result = dataclasses.replace(result, explained=dataclasses.replace(result.explained, checks=checks))
-    bundle.write_json(model / EXPLANATION, result.explained.to_json())
-    history = History.from_csv((model / HISTORY).read_text(encoding="utf-8"))
-    write_pages(dataclasses.replace(job, out=model), inputs=inputs, weights=weights, history=history, result=result)
+    return _Pages(
+        weights=weights,
+        history=History.from_csv((model / HISTORY).read_text(encoding="utf-8")),
+        result=read_result(job, inputs=inputs, said=said, audit=_audit(model), marks=card.marks),
+    )
+
+
+def _rewrite(model: Path, job: Job, inputs: Inputs, card: Card, pages: _Pages, checks: tuple[Check, ...]) -> None:
+    """Write the report anew, with the checks in it, and seal the model folder again."""
+    explained = dataclasses.replace(pages.result.explained, checks=checks)
+    bundle.write_json(model / EXPLANATION, explained.to_json())
+    write_pages(
+        dataclasses.replace(job, out=model),
+        inputs=inputs,
+        weights=pages.weights,
+        history=pages.history,
+        result=dataclasses.replace(pages.result, explained=explained),
+    )
     bundle.seal(model, card)
 
 

@@ -132,7 +132,18 @@ class TrainSettings:
         choices=("medical", "none"),
     )
     flip: bool = setting(False, "also mirror left and right; leave off where the side matters")
+    learn: str = setting(
+        "auto",
+        "what learns: head (the new last layer alone, solved to its optimum on what the network gives), grow (the "
+        "head; then the last stage; then all, as long as each gains in validation), all (from the first epoch on), "
+        "or auto (grow on a CPU, all on a GPU or without pretrained weights)",
+        choices=("auto", "head", "grow", "all"),
+    )
     freeze: int = setting(0, "how many stages from the input keep their pretrained weights")
+    views: int = setting(
+        4,
+        "how often frozen stages are run on each image: once as it is, and on copies that --augment changes",
+    )
     select: str = setting(
         "val_loss",
         "what the best epoch is best at, in validation",
@@ -150,7 +161,7 @@ class TrainSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("optimizer", "schedule", "augment", "select", "precision"):
+        for name in ("optimizer", "schedule", "augment", "learn", "select", "precision"):
             field_ = self.__dataclass_fields__[name]
             one_of(name.replace("_", "-"), getattr(self, name), field_.metadata["choices"])
         between("val-fraction", self.val_fraction, 0.01, 0.8)
@@ -174,7 +185,12 @@ class TrainSettings:
         between("warmup", self.warmup, 0, 0.9)
         between("label-smoothing", self.label_smoothing, 0, 0.5)
         between("freeze", self.freeze, 0, 100)
+        between("views", self.views, 1, 100)
         between("patience", self.patience, 0, 10_000)
+        if self.weights == "none" and self.learn in ("head", "grow"):
+            raise SettingsError(
+                f"--learn {self.learn} rests on pretrained layers, but --weights none has none; drop one."
+            )
         if self.weights == "none" and self.freeze:
             raise SettingsError(
                 f"--freeze {self.freeze} keeps pretrained layers, but --weights none has none; drop one."
@@ -195,6 +211,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "warmup": 0.0,
         "label_smoothing": 0.0,
         "augment": "none",
+        "learn": "all",
         "select": "val_accuracy",
         "val_fraction": 0.1,
         "test_fraction": 0.1,

@@ -13,8 +13,8 @@ from overread.model.backbones import create
 from overread.model.stages import stages_of
 from overread.settings import TrainSettings, recipe_settings
 from overread.training.batches import Normaliser, Part
-from overread.training.history import EpochRow
-from overread.training.loop import Trainer
+from overread.training.course import train_network
+from overread.training.history import EpochRow, History
 from overread.training.watch import Silent
 
 
@@ -27,25 +27,30 @@ def make_part(n: int, *, seed: int) -> Part:
 
 
 def settings_of(**given: object) -> TrainSettings:
-    values = {"epochs": 3, "batch_size": 8, "device": "cpu", "learning_rate": 1e-3, **given}
+    values = {"epochs": 3, "batch_size": 8, "device": "cpu", "learn": "all", "learning_rate": 1e-3, **given}
     return recipe_settings("default", **values)
 
 
-def make_trainer(folder: Path, settings: TrainSettings, watch: Silent | None = None) -> Trainer:
-    return Trainer(
-        create("test_resnet", 2, seed=0),
+NORMALISE = Normaliser((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def fit(
+    folder: Path, settings: TrainSettings, watch: Silent | None = None, network: nn.Module | None = None
+) -> History:
+    return train_network(
+        network or create("test_resnet", 2, seed=0),
         train=make_part(24, seed=1),
         val=make_part(12, seed=2),
         n_classes=2,
         settings=settings,
-        normalise=Normaliser((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        normalise=NORMALISE,
         folder=folder,
         watch=watch or Silent(),
     )
 
 
 def test_it_learns_what_can_be_learnt(tmp_path: Path) -> None:
-    history = make_trainer(tmp_path, settings_of(epochs=8)).fit()
+    history = fit(tmp_path, settings_of(epochs=8))
     assert len(history) == 8
     assert history.rows[-1].train_loss < history.rows[0].train_loss
     assert history.best("val_accuracy").val_accuracy == 1.0
@@ -60,14 +65,14 @@ def test_the_best_epoch_is_the_one_on_disk(tmp_path: Path) -> None:
             if best:
                 saved.append(bundle.hash_file(tmp_path / bundle.WEIGHTS))
 
-    history = make_trainer(tmp_path, settings_of(epochs=4), Watch()).fit()
+    history = fit(tmp_path, settings_of(epochs=4), Watch())
     assert bundle.hash_file(tmp_path / bundle.WEIGHTS) == saved[-1]
     assert len(set(saved)) == len(saved) <= 4
     assert history.best_epoch("val_loss") >= len(saved)
 
 
 def test_a_trainer_takes_up_where_another_stopped(tmp_path: Path) -> None:
-    whole = make_trainer(tmp_path / "whole", settings_of()).fit()
+    whole = fit(tmp_path / "whole", settings_of())
 
     class StopsAfterTwo(Silent):
         def epoch(self, row: EpochRow, best: bool) -> None:
@@ -75,9 +80,8 @@ def test_a_trainer_takes_up_where_another_stopped(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_trainer(tmp_path / "cut", settings_of(), StopsAfterTwo()).fit()
-    again = make_trainer(tmp_path / "cut", settings_of())
-    history = again.fit()
+        fit(tmp_path / "cut", settings_of(), StopsAfterTwo())
+    history = fit(tmp_path / "cut", settings_of())
     assert [row.train_loss for row in history] == [row.train_loss for row in whole]
     assert [row.val_loss for row in history] == [row.val_loss for row in whole]
     first, second = bundle.load_resume(tmp_path / "whole"), bundle.load_resume(tmp_path / "cut")
@@ -89,9 +93,9 @@ def test_a_trainer_takes_up_where_another_stopped(tmp_path: Path) -> None:
 
 def test_dropout_repeats_and_leaves_the_global_generator_alone(tmp_path: Path) -> None:
     def losses(folder: Path) -> list[float]:
-        trainer = make_trainer(folder, settings_of(epochs=2))
-        trainer.network.fc = nn.Sequential(nn.Dropout(0.5), trainer.network.fc)
-        return [trainer.run_epoch(epoch).loss for epoch in range(2)]
+        network = create("test_resnet", 2, seed=0)
+        network.drop_rate = 0.5
+        return [row.train_loss for row in fit(folder, settings_of(epochs=2), network=network)]
 
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
@@ -102,12 +106,12 @@ def test_dropout_repeats_and_leaves_the_global_generator_alone(tmp_path: Path) -
 
 
 def test_frozen_stages_do_not_move_at_all(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, settings_of(freeze=2))
-    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
-    trainer.fit()
-    after = trainer.network.state_dict()
-    frozen = {id(t) for _, ms in stages_of(trainer.network)[:2] for m in ms for t in [*m.parameters(), *m.buffers()]}
-    named = [*trainer.network.named_parameters(), *trainer.network.named_buffers()]
+    network = create("test_resnet", 2, seed=0)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    fit(tmp_path, settings_of(freeze=2), network=network)
+    after = network.state_dict()
+    frozen = {id(t) for _, ms in stages_of(network)[:2] for m in ms for t in [*m.parameters(), *m.buffers()]}
+    named = [*network.named_parameters(), *network.named_buffers()]
     for name, tensor in named:
         if id(tensor) in frozen:  # normalisation statistics too
             assert torch.equal(before[name], after[name]), name
@@ -115,8 +119,8 @@ def test_frozen_stages_do_not_move_at_all(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, settings_of())
+    network = create("test_resnet", 2, seed=0)
     with torch.no_grad():
-        trainer.network.fc.weight.fill_(float("inf"))
+        network.fc.weight.fill_(float("inf"))
     with pytest.raises(RunError, match=r"epoch 1.*--learning-rate"):
-        trainer.fit()
+        fit(tmp_path, settings_of(), network=network)

@@ -25,9 +25,9 @@ LOCK = ".lock"
 SPLIT = "split.csv"
 PROBLEMS = "problems.csv"
 CACHE = ".cache"
-SCHEMA = 3
-READABLE = (2, SCHEMA)
-"""schema 2 knew no controls"""
+SCHEMA = 4
+READABLE = (2, 3, SCHEMA)
+"""schema 2 knew no controls; before schema 4 everything learned from the first epoch on"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
         job = Job(
             source=Path(content["source"]),
             out=folder,
-            train=from_dict(TrainSettings, content["train"]),
+            train=from_dict(TrainSettings, {"learn": "all", **content["train"]}),
             image=from_dict(ImageSettings, content["image"]),
             cohort=from_dict(CohortSettings, content["cohort"]),
             control=from_dict(ControlSettings, content["control"] if content["schema"] > 2 else {}),

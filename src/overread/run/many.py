@@ -105,6 +105,8 @@ def _run_one(job: Job, watch: Watcher) -> Outcome:
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)
+    if job.train.learn == "auto":  # what it became is written in the record
+        job = dataclasses.replace(job, train=dataclasses.replace(job.train, learn=earlier.train.learn))
     for field in ("train", "image", "cohort", "control", "skip_bad", "audit", "ignore"):
         if getattr(earlier, field) != getattr(job, field):
             raise RunError(f"{job.out} holds a run with other settings ({field}). Choose a new folder for --out.")

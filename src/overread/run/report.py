@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -22,11 +23,11 @@ from overread.report.pictured import FindPixels, finding_pictures, in_grey, mist
 from overread.run.inputs import PARTS, UNITS, Inputs, describe
 from overread.run.job import Job, git_commit, machine, versions
 from overread.settings import ImageSettings
-from overread.training.history import History
+from overread.training.history import EpochRow, History
 
 _TOLD = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "label_smoothing", "augment",
-    "flip", "freeze", "select", "seed",
+    "flip", "learn", "freeze", "select", "seed",
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def training_page(
         data_words=(describe(inputs), *_data_words(inputs)),
         counted_parts=parts,
         counts=count_cells(inputs.cohort.classes, parts, rows),
-        training=_training(job, weights, inputs.image, best, len(history)),
+        training=_training(job, weights, inputs.image, history),
         history=history,
         best_epoch=best,
         mistakes=mistakes(found.part("test"), find),
@@ -93,17 +94,25 @@ def _data_words(inputs: Inputs) -> Sequence[str]:
     return words
 
 
-def _training(
-    job: Job, weights: Weights, image: ImageSettings, best: int, n_epochs: int
-) -> tuple[tuple[str, str], ...]:
+def _training(job: Job, weights: Weights, image: ImageSettings, history: History) -> tuple[tuple[str, str], ...]:
+    kept = history.best(job.train.select)
     settings: Mapping[str, object] = dataclasses.asdict(job.train)
     told = [(name.replace("_", " "), as_text(settings[name])) for name in _TOLD]
     return (
         ("network", weights.backbone),
         ("pretrained weights", weights.source),
         ("images", f"{image.size_px} x {image.size_px} pixels, window {image.window}, {image.fit}"),
-        ("epoch kept", f"{best} of {n_epochs}"),
+        ("epoch kept", f"{kept.epoch} of {len(history)}{_learnt(kept)}"),
         *told,
+    )
+
+
+def _learnt(row: EpochRow) -> str:
+    """What had learnt by that epoch, where it is known."""
+    if math.isnan(row.stages_learning):
+        return ""
+    return (
+        "; the last layer alone learned" if row.stages_learning == 1 else f"; {row.stages_learning:g} stages learned"
     )
 
 

@@ -21,7 +21,8 @@ from overread.run.inputs import Inputs
 from overread.run.job import Job
 from overread.stats.outlying import fit_mahalanobis
 from overread.training.batches import Normaliser, Part
-from overread.training.loop import choose_machine, predict_logits
+from overread.training.machine import choose_machine
+from overread.training.sources import Pixels, run_over
 from overread.training.watch import Watcher
 
 MOST_LEARNT = 5000
@@ -111,11 +112,12 @@ def _see(
     maps: bool,
 ) -> Seen:
     k, d = len(inputs.cohort.classes), outputs.head.in_features
-    together = predict_logits(
+    machine = choose_machine(job.train)
+    part = Part(pixels=inputs.pixels, indices=inputs.places[rows], labels=inputs.cohort.labels()[rows])
+    together = run_over(
         _AllInOneRow(outputs, maps=maps),
-        Part(pixels=inputs.pixels, indices=inputs.places[rows], labels=inputs.cohort.labels()[rows]),
-        normalise=Normaliser(weights.mean, weights.std),
-        machine=choose_machine(job.train),
+        Pixels(part=part, normalise=Normaliser(weights.mean, weights.std), device=machine.device),
+        machine=machine,
         watch=watch,
         what=f"predicting {what}",
     )

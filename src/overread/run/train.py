@@ -26,8 +26,10 @@ from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, SPLIT, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
 from overread.training.batches import Normaliser
+from overread.training.course import train_network
 from overread.training.history import History
-from overread.training.loop import Trainer, choose_machine
+from overread.training.machine import choose_machine
+from overread.training.phases import choose_learning
 from overread.training.watch import Silent, Watcher
 
 HOW_TO_TELL = (
@@ -84,7 +86,9 @@ def _run(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: boo
 
 def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: bool) -> Outcome:
     choice = choose_backbone(job.train.backbone, job.train.weights)  # a wrong name dies before images are decoded
-    choose_machine(job.train)
+    learn = choose_learning(job.train, choose_machine(job.train))
+    # written down as chosen here: elsewhere `auto` might be something else, and a repeat would be another training
+    job = dataclasses.replace(job, train=dataclasses.replace(job.train, learn=learn))
     check_ignored(job.ignore)
     if before is None:
         write_record(job)  # from here on a run that is killed can be resumed
@@ -177,7 +181,7 @@ def fit_network(
     load_weights(network, choice.weights)
     if not finish:
         check_exportable(network, size_px=inputs.image.size_px)
-    trainer = Trainer(
+    history = train_network(
         network,
         train=inputs.part("train"),
         val=inputs.part("val"),
@@ -186,8 +190,8 @@ def fit_network(
         normalise=Normaliser(choice.weights.mean, choice.weights.std),
         folder=job.out,
         watch=watch,
+        go_on=not finish,
     )
-    history = trainer.fit(go_on=not finish)
     if not len(history):
         raise RunError(f"No epoch of {job.out} has ended yet, so there is nothing to test. Leave out --finish.")
     best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(job.out).items()}

@@ -178,9 +178,14 @@ def log_loss(truth: ArrayLike, probabilities: ArrayLike, *, weights: ArrayLike |
 
     Arguments as for `brier`. A probability of 0 counts as the smallest step of a float64, 2.2e-16.
     """
+    return _mean(log_losses(truth, probabilities), weights)
+
+
+def log_losses(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
+    """Negative logarithm (nats) of the true class's probability, image by image: (n,). See `log_loss`."""
     t, p = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
-    of_truth = p[np.arange(t.size), t]
-    return _mean(-np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1.0)), weights)
+    result: Floats = -np.log(np.clip(p[np.arange(t.size), t], np.finfo(np.float64).eps, 1.0))
+    return result
 
 
 def _by_score(positive: ArrayLike, scores: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:

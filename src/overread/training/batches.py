@@ -44,10 +44,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def batch(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Images (b, 3, size, size) uint8, laid out channels last, and labels (b,) int64."""
-        pixels = torch.from_numpy(self.pixels[self.indices[chosen]])
-        return pixels.permute(0, 3, 1, 2), torch.from_numpy(self.labels[chosen])
+    def batch(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Images (b, 3, size, size) uint8, laid out channels last."""
+        return torch.from_numpy(self.pixels[self.indices[chosen]]).permute(0, 3, 1, 2)
 
 
 def batch_bounds(n_images: int, batch_size: int) -> list[tuple[int, int]]:
@@ -62,17 +61,17 @@ def batch_bounds(n_images: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], n_images], strict=True))
 
 
-def shuffled(part: Part, *, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """The whole part once, in a random order, by batches."""
-    order = torch.randperm(len(part), generator=generator).numpy()
-    for start, stop in batch_bounds(len(part), batch_size):
-        yield part.batch(order[start:stop])
+def shuffled(n_images: int, *, batch_size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    """The places of n images, each once, in a random order, by batches."""
+    order = torch.randperm(n_images, generator=generator).numpy()
+    for start, stop in batch_bounds(n_images, batch_size):
+        yield order[start:stop]
 
 
-def in_order(part: Part, *, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The whole part once, in its own order, by batches."""
-    for start in range(0, len(part), batch_size):
-        yield part.batch(np.arange(start, min(start + batch_size, len(part))))
+def in_order(n_images: int, *, batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """The places of n images, each once, in their own order, by batches."""
+    for start in range(0, n_images, batch_size):
+        yield np.arange(start, min(start + batch_size, n_images))
 
 
 @dataclass(frozen=True)

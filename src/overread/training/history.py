@@ -26,6 +26,8 @@ class EpochRow:
     learning_rate: float = math.nan
     seconds: float = math.nan
     images_per_second: float = math.nan
+    stages_learning: float = math.nan
+    """how many stages learned, counted from the head: 1 is the last layer alone"""
 
     def figures(self) -> dict[str, str]:
         """Everything but the clock, as it is written: equal for two runs that learned the same."""
@@ -34,6 +36,8 @@ class EpochRow:
 
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(EpochRow))
+_FIRST_COLUMNS = _COLUMNS[:-1]
+"""those of histories from before the stages that learn had a column"""
 _TABLE_2 = {
     "epoch": "epoch",
     "train_loss": "train loss",
@@ -98,14 +102,15 @@ class History:
         """Undo `to_csv`; RunError, with the line, where the text is not of that form."""
         history = cls()
         lines = list(csv.reader(io.StringIO(text)))
-        if not lines or tuple(lines[0]) != _COLUMNS:
+        columns = tuple(lines[0]) if lines else ()
+        if columns not in (_COLUMNS, _FIRST_COLUMNS):
             raise RunError(
                 f"The training history does not begin with its columns ({','.join(_COLUMNS)}). "
                 "It was changed or cut short: train again into a new folder."
             )
         for number, cells in enumerate(lines[1:], start=2):
             try:
-                values = {n: math.nan if c == "" else float(c) for n, c in zip(_COLUMNS, cells, strict=True)}
+                values = {n: math.nan if c == "" else float(c) for n, c in zip(columns, cells, strict=True)}
                 history.add(**{**values, "epoch": int(cells[0])})
             except ValueError as error:
                 raise RunError(

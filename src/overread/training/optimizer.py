@@ -18,7 +18,7 @@ NO_DECAY_DIMENSIONS = 1
 
 
 def freeze_stages(stages: Sequence[tuple[str, Sequence[nn.Module]]], n_frozen: int) -> list[nn.Module]:
-    """Keep the first stages as they are, and return the modules that must stay in evaluation mode.
+    """Keep the first stages as they are, let the others learn, and return what must stay in evaluation mode.
 
     `stages` runs from the input to the head: (name, modules). The head always learns.
     """
@@ -29,6 +29,9 @@ def freeze_stages(stages: Sequence[tuple[str, Sequence[nn.Module]]], n_frozen: i
             f"head ({', '.join(names[:-1])}). Freeze {len(stages) - 1} or fewer."
         )
     frozen = [module for _, modules in stages[:n_frozen] for module in modules]
+    for _, modules in stages[n_frozen:]:
+        for module in modules:
+            module.requires_grad_(True)
     for module in frozen:
         module.requires_grad_(False)
     return frozen

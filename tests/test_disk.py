@@ -101,3 +101,26 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "model.json").write_text("{}")
     disk.remove_leftovers(tmp_path)
     assert names(tmp_path) == [".gitignore", "model.json"]
+
+
+def test_a_growing_file_appears_when_it_is_whole_and_is_found_again_until_then(tmp_path):
+    path = tmp_path / "made" / "table.csv"
+
+    def write_half() -> None:
+        with disk.growing(path, key="k") as stream:
+            stream.write(b"first\n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert not path.exists()
+    with disk.growing(path, key="other") as stream:
+        assert stream.read() == b""
+    path.unlink()
+    with disk.growing(path, key="k") as stream:
+        assert stream.read() == b"first\n"
+        stream.write(b"second\n")
+        with pytest.raises(RunError, match="is being written by another overread"), disk.growing(path, key="k"):
+            pass
+    assert path.read_bytes() == b"first\nsecond\n"
+    assert [p.name for p in path.parent.iterdir()] == ["table.csv"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel
@@ -51,7 +52,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_every_file_is_predicted_in_order_and_alone_as_together(model: Path, pictures: Path) -> None:
-    files = image_files([pictures])
+    files = list(image_files([pictures]))
     predictor = load(model)
     found = list(predictor.predict_files(files))
     assert [p.path for p in found] == [str(path) for path in files]
@@ -88,7 +89,7 @@ def test_files_are_sorted_and_hidden_ones_left_out(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert image_files([tmp_path]) == [tmp_path / "a.png", tmp_path / "b" / "2.png"]
+    assert list(image_files([tmp_path])) == [tmp_path / "a.png", tmp_path / "b" / "2.png"]
     with pytest.raises(ImageError, match="does not exist"):
         image_files([tmp_path / "c"])
 
@@ -130,3 +131,39 @@ def test_nothing_is_left_in_the_home_folder(model: Path, pictures: Path, tmp_pat
         capture_output=True,
     )
     assert list(home.rglob("*")) == []
+
+
+def test_files_come_in_the_order_of_their_paths_and_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    for name in ("b/1.png", "b.png", "b/c/0.png", "a-1/z.png", "a/z.png", ".hidden/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "again").symlink_to(tmp_path)
+    below = [p for p in tmp_path.rglob("*") if p.is_file() and ".hidden" not in p.parts and "again" not in p.parts]
+    assert list(image_files([tmp_path])) == sorted(below)
+
+
+def test_files_are_read_no_further_ahead_than_needed(model: Path, pictures: Path) -> None:
+    asked = []
+
+    def endless() -> Iterator[Path]:
+        path = pictures / "00.png"
+        while True:
+            asked.append(path)
+            yield path
+
+    found = Predictor(model).predict_files(endless())
+    first = next(found)
+    assert first.label is not None
+    assert len(asked) <= 4 * BATCH
+    found.close()
+    said = [next(Predictor(model).predict_files(endless())) for _ in range(2)]
+    assert said[0] == said[1] == first
+
+
+def test_an_error_in_the_list_of_files_is_not_swallowed(model: Path, pictures: Path) -> None:
+    def breaks() -> Iterator[Path]:
+        yield pictures / "00.png"
+        raise RuntimeError("the list ended")
+
+    with pytest.raises(RuntimeError, match="the list ended"):
+        list(Predictor(model).predict_files(breaks()))

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from overread.errors import RunError
 
@@ -51,6 +52,45 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if (failure := _explain(error, path, temporary)) is not None:
             raise failure from error
         raise
+
+
+@contextmanager
+def growing(path: str | Path, *, key: str) -> Iterator[BinaryIO]:
+    """Lend a file that is written bit by bit and becomes `path` at a clean end; a process that ends early leaves it.
+
+    The next one with the same `key` finds it again, with all that it holds, and is placed at its beginning. RunError
+    as for `write_atomically`, and where another process is writing it now.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{_PREFIX}{key}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("a+b") as stream:
+            if not try_lock(stream.fileno()):
+                raise RunError(f"{path} is being written by another overread. Wait for it, or choose another --out.")
+            stream.seek(0)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            temporary.replace(path)
+            _flush_folder(path.parent)
+    except OSError as error:
+        if (failure := _explain(error, path, temporary)) is not None:
+            raise failure from error
+        raise
+
+
+def try_lock(handle: int) -> bool:
+    """Hold an open file against other processes until it is closed; False where one of them holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no advisory locks of this kind
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def remove_leftovers(folder: str | Path) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,8 @@ from overread.model import caution as cautions
 from overread.model.session import open_session
 from overread.settings import ImageSettings
 from overread.stats.outlying import Mahalanobis
+
+Item = TypeVar("Item")
 
 BATCH = 16
 """images in one pass: enough to keep two cores busy, small enough for any memory"""
@@ -111,10 +117,14 @@ class Predictor:
         said = self.say(prepare(image, self.card.image)[None], maps=maps)
         return self.predictions([("", image.frame)], said)[0]
 
-    def predict_files(self, paths: Sequence[str | Path]) -> Iterator[Prediction]:
-        """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem."""
+    def predict_files(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+        """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem.
+
+        Files are taken as they are asked for, and read while the network computes: a million take no more memory
+        than a hundred.
+        """
         waiting: list[tuple[str, int, NDArray[np.uint8]]] = []
-        for path, frame, found in _prepared(paths, self.card.image):
+        for path, frame, found in _ahead(_prepared(paths, self.card.image), 2 * BATCH):
             if isinstance(found, ImageError):
                 yield from self._drain(waiting)
                 yield Prediction(path=path, frame=frame, label=None, probabilities={}, problem=str(found))
@@ -169,25 +179,47 @@ def load(folder: str | Path) -> Predictor:
     return Predictor(folder)
 
 
-def image_files(paths: Sequence[str | Path]) -> list[Path]:
+def image_files(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Files as they are, and every file below each folder, sorted; hidden files are left out.
 
-    Raises ImageError for a path that does not exist.
+    Folders are read as their turn comes, so that a million files take no more memory than the largest folder's names.
+    Raises ImageError for a path that does not exist, before anything is yielded.
     """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            below = (p for p in path.rglob("*") if p.is_file())
-            found += sorted(p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts))
-        elif path.exists():
-            found.append(path)
-        else:
+    given = [Path(path) for path in paths]
+    for path in given:
+        if not path.exists():
             raise ImageError(f"{path} does not exist. Give a file, or a folder of files.", kind="missing")
-    return found
+    return itertools.chain.from_iterable(_files_below(path) if path.is_dir() else [path] for path in given)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)  # the names alone: a path takes ten times their memory
+    for name in names:
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.is_symlink():  # two that point at each other would never end
+                yield from _files_below(path)
+        elif path.is_file():
+            yield path
+
+
+def _ahead(items: Iterator[Item], at_most: int) -> Iterator[Item]:
+    """The same items, made in a thread of its own and at most so many ahead: it reads while the network computes."""
+    reader = ThreadPoolExecutor(1, thread_name_prefix="reading images")
+    try:
+        waiting = deque(reader.submit(next, items, None) for _ in range(at_most))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(reader.submit(next, items, None))
+            yield item
+    finally:
+        reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepared(
-    paths: Sequence[str | Path], settings: ImageSettings
+    paths: Iterable[str | Path], settings: ImageSettings
 ) -> Iterator[tuple[str, int, NDArray[np.uint8] | ImageError]]:
     """Each frame of each file as the network takes it, or what is wrong with it; a bad frame hides no other."""
     for path in paths:

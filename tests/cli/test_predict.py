@@ -10,7 +10,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from overread.cli.answers import key_of
 from overread.cli.main import run
+from overread.disk import growing
 from overread.predict import Predictor
 
 
@@ -198,3 +200,47 @@ def test_a_changed_network_is_not_run(refusal, trained, tmp_path) -> None:
     assert "model.onnx" in refusal("predict", model, trained.source)
     (model / "model.onnx").unlink()
     assert "model.onnx is missing" in refusal("predict", model, trained.source)
+
+
+def test_a_run_that_was_stopped_goes_on(predicted, trained, tmp_path, monkeypatch, capsys) -> None:
+    folder, out = tmp_path / "images", tmp_path / "answers.csv"
+    folder.mkdir()
+    source = sorted(trained.source.rglob("*.png"))
+    for n in range(60):
+        shutil.copyfile(source[n % len(source)], folder / f"{n:03}.png")
+    _, whole = predicted(folder, "--csv")
+    plain = Predictor.predict_files
+    asked: list[Path] = []
+
+    def stops(self, paths):
+        for n, found in enumerate(plain(self, paths)):
+            if n == 40:
+                raise KeyboardInterrupt
+            yield found
+
+    def counts(self, paths):
+        for path in paths:
+            asked.append(path)
+            yield from plain(self, [path])
+
+    monkeypatch.setattr(Predictor, "predict_files", stops)
+    assert predicted(folder, "--csv", "--out", out)[0] == 130
+    assert not out.exists()
+    monkeypatch.setattr(Predictor, "predict_files", counts)
+    assert predicted(folder, "--csv", "--out", out)[0] == 0
+    assert out.read_text() == whole
+    assert len(asked) == 60 - 39
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".part-")] == []
+
+
+def test_a_second_copy_does_not_write_the_same_table(trained, pictures, tmp_path, refusal) -> None:
+    with growing(tmp_path / "a.csv", key=key_of(Predictor(trained.folder))):
+        said = refusal("predict", trained.folder, pictures, "--csv", "--out", tmp_path / "a.csv")
+    assert "is being written by another overread" in said
+
+
+def test_many_images_are_shown_in_several_tables(predicted, pictures, monkeypatch) -> None:
+    monkeypatch.setattr("overread.cli.predict.ROWS_OF_A_TABLE", 2)
+    _, printed = predicted(pictures)
+    assert sum(line.startswith("image") for line in printed.splitlines()) == 3
+    assert printed.count("not read: ") == 2

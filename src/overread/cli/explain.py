@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or _new_folder(args.model)
     _check_free(out)
     explainer = Explainer(args.model, settings, anyway=args.anyway)
-    files = image_files(args.files)
+    files = list(image_files(args.files))
     if not files:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some.")
     found = []
@@ -104,7 +104,7 @@ def _check(args: argparse.Namespace) -> int:
     from overread.cli.console import ConsoleWatcher, loading_torch
 
     with loading_torch():
-        from overread.run.check import Asked, check
+        from overread.run.check import Asked, check_each
     asked = Asked(
         model=args.model,
         method=args.method or CLASS_MAP,
@@ -114,8 +114,7 @@ def _check(args: argparse.Namespace) -> int:
         workers=n_workers(args),
     )
     with ConsoleWatcher() as watch:
-        checks = check(asked, watch=watch)
-        for one in checks:
+        for one in check_each(asked, watch=watch):
             _print_check(one, watch.console)
         watch.console.print(f"Report: {args.model / 'report.html'}", markup=False)
     return 0

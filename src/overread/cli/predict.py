@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
+import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from overread.disk import write_atomically
+from overread.disk import growing, replacing
 from overread.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
@@ -24,14 +23,15 @@ ABOUT = """\
 Prints the likeliest class and the probability of each, image by image: every
 frame of a multi-frame file and every slice of a volume is one. A file that
 cannot be used is told, the others are predicted, and the exit code is 2. Needs
-no torch."""
+no torch. With --csv --out a run that was stopped goes on where it was: give
+the same command again."""
 EXAMPLE = """\
 overread predict runs/first scan.dcm
 overread predict runs/first scans/ more/*.png --csv --out answers.csv
 overread predict runs/first scan.dcm --json"""
 SOME_FAILED = 2
-SET_MARK = "|"
-"""between the classes of a set in CSV"""
+ROWS_OF_A_TABLE = 500
+"""more are shown as several tables: the width of a column is known only once all of its rows are"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,22 +50,19 @@ def run(args: argparse.Namespace) -> int:
     from overread.predict import Predictor, image_files
 
     predictor = Predictor(args.model)
-    files = image_files(args.files)
-    if not files:
+    if next(image_files(args.files), None) is None:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some.")
-    found = _watched(predictor, files)
-    stream = io.StringIO() if args.out else sys.stdout
+    files = image_files(args.files)
+    if args.csv and args.out:
+        return _grow_csv(predictor, files, args)
+    found = _watched(predictor, files, args.files)
     if args.csv:
-        predictions = _print_csv(predictor, found, stream)
+        n_failed = _print_csv(predictor, found)
+    elif args.json:
+        n_failed = _print_json(predictor, found, args.out)
     else:
-        predictions = list(found)
-        if args.json:
-            _print_json(predictor, predictions, stream)
-        else:
-            _print_table(predictor, predictions)
-    if isinstance(stream, io.StringIO):
-        write_atomically(args.out, stream.getvalue())
-    return SOME_FAILED if any(p.problem for p in predictions) else 0
+        n_failed = _print_table(predictor, found)
+    return SOME_FAILED if n_failed else 0
 
 
 def _check_out(args: argparse.Namespace) -> None:
@@ -79,46 +76,85 @@ def _check_out(args: argparse.Namespace) -> None:
         raise SettingsError(f"--out {args.out} does not end in {ending}. Name a file that does.")
 
 
-def _watched(predictor: Predictor, files: list[Path]) -> Iterable[Prediction]:
+def _watched(
+    predictor: Predictor, files: Iterable[Path], given: Sequence[Path], done: int = 0
+) -> Iterator[Prediction]:
     """Predictions as they come, with a bar on the error stream where a person watches and waits."""
-    found = predictor.predict_files(files)
-    if len(files) < 50 or not sys.stderr.isatty():
-        return found
+    if not sys.stderr.isatty():
+        return predictor.predict_files(files)
+    from overread.predict import image_files
+
+    total = sum(1 for _ in image_files(given))
+    if total < 50:
+        return predictor.predict_files(files)
+    return _with_bar(predictor.predict_files(files), total, done)
+
+
+def _with_bar(found: Iterator[Prediction], total: int, done: int) -> Iterator[Prediction]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(found, "predicting", total=len(files), console=Console(stderr=True), transient=True)
+    yield from track(found, "predicting", total=total, completed=done, console=Console(stderr=True), transient=True)
 
 
-def _print_json(predictor: Predictor, predictions: list[Prediction], stream: TextIO) -> None:
-    content = {
+def _grow_csv(predictor: Predictor, files: Iterator[Path], args: argparse.Namespace) -> int:
+    """Write CSV as the answers come, after those that an earlier run has left."""
+    from overread.cli.answers import GrowingTable, key_of
+
+    with growing(args.out, key=key_of(predictor)) as stream:
+        table = GrowingTable(predictor, stream)
+        left = table.left(files)
+        if table.n_kept:
+            print(f"{table.n_kept} answers of a run that was stopped are kept.", file=sys.stderr)
+        try:
+            _, n_failed = table.write(_watched(predictor, left, args.files, table.n_kept))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped. What was answered is kept: give the same command to go on.") from None
+    return SOME_FAILED if n_failed + table.n_failed else 0
+
+
+def _print_csv(predictor: Predictor, found: Iterable[Prediction]) -> int:
+    from overread.cli.answers import Table
+
+    table, n_failed = Table(predictor, sys.stdout), 0
+    table.write_header()
+    for p in found:
+        table.write(p)
+        n_failed += p.problem is not None
+    return n_failed
+
+
+def _print_json(predictor: Predictor, found: Iterable[Prediction], out: Path | None) -> int:
+    if out is None:
+        return _stream_json(predictor, found, sys.stdout)
+    with replacing(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        return _stream_json(predictor, found, stream)
+
+
+def _stream_json(predictor: Predictor, found: Iterable[Prediction], stream: TextIO) -> int:
+    """One JSON object, written as the answers come."""
+    head = {
         "model": str(predictor.folder),
         "classes": predictor.card.classes,
         "marks": predictor.card.marks,
         "intended_use": predictor.card.intended_use,
-        "predictions": [_plain(p) for p in predictions],
     }
-    print(json.dumps(content, indent=2, ensure_ascii=False), file=stream)
+    opened = json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")
+    stream.write(f'{opened},\n  "predictions": [')
+    n_failed = 0
+    for n, p in enumerate(found):
+        text = json.dumps(_plain(p), indent=2, ensure_ascii=False).replace("\n", "\n    ")
+        stream.write(f"{',' if n else ''}\n    {text}")
+        n_failed += p.problem is not None
+    stream.write("\n  ]\n}\n")
+    return n_failed
 
 
 def _plain(prediction: Prediction) -> dict[str, object]:
     return {name: value for name, value in dataclasses.asdict(prediction).items() if name != "class_maps"}
 
 
-def _print_csv(predictor: Predictor, found: Iterable[Prediction], stream: TextIO) -> list[Prediction]:
-    writer = csv.writer(stream, lineterminator="\n")
-    classes = predictor.card.classes
-    writer.writerow(["path", "frame", "predicted", *(f"p_{name}" for name in classes), "set", "abstains", "problem"])
-    kept = []
-    for p in found:
-        values = [repr(p.probabilities[name]) if p.probabilities else "" for name in classes]  # read back equal
-        doubt = [SET_MARK.join(p.classes), p.abstains or ""]
-        writer.writerow([p.path, p.frame, p.label or "", *values, *doubt, p.problem or ""])
-        kept.append(p)
-    return kept
-
-
-def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
+def _print_table(predictor: Predictor, found: Iterator[Prediction]) -> int:
     from overread.cli.terminal import Terminal
 
     console = Terminal()
@@ -126,10 +162,13 @@ def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
     fits = sum(max(len(name), 5) + 2 for name in classes) <= console.width / 2
     caution = predictor.card.caution
     doubts = bool(caution.thresholds) or caution.farthest is not None
-    console.print(_table(predictions, classes if fits else None, doubts=doubts))
-    for p in predictions:
-        if p.problem:
-            console.print(f"not read: {p.problem}", style="red", markup=False, soft_wrap=True)
+    n_failed = 0
+    while some := list(itertools.islice(found, ROWS_OF_A_TABLE)):
+        console.print(_table(some, classes if fits else None, doubts=doubts))
+        for p in some:
+            if p.problem:
+                n_failed += 1
+                console.print(f"not read: {p.problem}", style="red", markup=False, soft_wrap=True)
     if not fits:
         console.print("The probability of every class: --csv or --json.", markup=False, soft_wrap=True)
     if caution.thresholds:
@@ -141,6 +180,7 @@ def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
     for mark in predictor.card.marks:
         console.print(f"! {mark}", style="bold yellow", markup=False, soft_wrap=True)
     console.print(predictor.card.intended_use, style="dim", markup=False, soft_wrap=True)
+    return n_failed
 
 
 def _table(predictions: list[Prediction], classes: Sequence[str] | None, *, doubts: bool) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,15 @@ class Asked:
 
 
 def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
-    """Check the maps of a model, and write what came of it into its `explanation.json` and its report.
+    """Check the maps of a model: see `check_each`, whose results come all together here."""
+    return tuple(check_each(asked, watch=watch))
 
-    What an earlier check found, and this one does not ask, stays known. Returns one Check a method, of both.
+
+def check_each(asked: Asked, *, watch: Watcher | None = None) -> Iterator[Check]:
+    """Check the maps of a model, method by method; each yields its Check once it is in the model's report.
+
+    `explanation.json` and the report are written anew. What an earlier check found, and this one does not ask, stays
+    known.
 
     Raises ModelError where the folder cannot be used, RunError where its images are no longer the same, SettingsError
     for a method that is not known.
@@ -94,7 +100,7 @@ def check(asked: Asked, *, watch: Watcher | None = None) -> tuple[Check, ...]:
             known = keep_earlier([check_maps(name, bench, again, masks, watch)], known)
             pages = pages or _look_again(asked.model, here, inputs, card, before, bench.network, watch)
             _rewrite(asked.model, here, inputs, card, pages, known)
-    return tuple(check for check in known if check.method in methods)
+            yield next(check for check in known if check.method == name)
 
 
 def _earlier(model: Path) -> tuple[Check, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from overread.data.cohort import CohortSettings
 from overread.data.control import ControlSettings
+from overread.disk import try_lock
 from overread.errors import OverreadError, RunError
 from overread.model import bundle
 from overread.settings import ImageSettings, TrainSettings, from_dict
@@ -113,24 +114,14 @@ def claimed(folder: Path) -> Iterator[None]:
     except OSError as fault:
         raise RunError(f"{folder} may not be written: {fault.strerror}. Choose another --out.") from fault
     with stream:
-        try:
-            _lock(stream.fileno())
-        except OSError as fault:
+        if not try_lock(stream.fileno()):
             raise RunError(
                 f"{folder} is in use: another overread is training there. Wait for it, or choose another --out."
-            ) from fault
+            )
         try:
             yield
         finally:
             (folder / LOCK).unlink(missing_ok=True)
-
-
-def _lock(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no advisory locks of this kind
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def check_free(folder: Path) -> None:

@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(network, path, size_px=args.size_px)
-        session = open_session(path.read_bytes(), name=path.name) if args.clock else one_thread(path.read_bytes())
-    inputs = {"image": images.numpy()}
+        session = open_session(path.read_bytes(), name=path.name, threads=0 if args.clock else 1)
+    inputs = images.numpy()
     placing = place(args.size_px, args.size_px, side_px=args.size_px, fit="squash")
 
     def alone() -> None:
@@ -86,16 +85,6 @@ def main() -> None:
         print(f"{name} / prediction alone: {np.median(times[name] / first):.3f} (wanted: at most 1.1)")
     ratio = times["pytorch-grad-cam"] / times["with a heatmap in the image's pixels"]
     print(f"pytorch-grad-cam / with a heatmap: {np.median(ratio):.1f} (wanted: at least 5)")
-
-
-def one_thread(network: bytes) -> Any:
-    """The session as `open_session` makes it, but on one thread; its telemetry was turned off by the export."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 def measure(jobs: dict[str, Callable[[], None]], rounds: int, *, clock: Callable[[], float]) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from overread.data.image import Image, prepare, read_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
 from overread.model import caution as cautions
-from overread.model.session import open_session
+from overread.model.session import ENGINES, open_session
 from overread.settings import ImageSettings
 from overread.stats.outlying import Mahalanobis
 
@@ -65,14 +65,15 @@ class Predictor:
     """A model folder, opened for prediction.
 
     The folder's hashes are checked first. Predictions repeat the image settings that the model was trained with.
-    Raises ModelError where the folder cannot be used.
+    `engine` is what runs the network: onnxruntime, or openvino where it is installed. Raises ModelError where the
+    folder cannot be used, SettingsError for an engine that is not there.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0]) -> None:
+        self.folder, self.engine = Path(folder), engine
         self.card = bundle.load_card(self.folder, verify=())
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
-        self._session = open_session(network, name=str(self.folder / bundle.NETWORK))
+        self._session = open_session(network, name=str(self.folder / bundle.NETWORK), engine=engine)
         self._check_shapes()
         self._distance = self._read_distance()
         self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)
@@ -81,9 +82,7 @@ class Predictor:
     def _check_shapes(self) -> None:
         """A card that does not belong to its network is an error here, not at the first image."""
         side, k = self.card.image.size_px, len(self.card.classes)
-        images = [value.shape[1:] for value in self._session.get_inputs() if value.name == "image"]
-        logits = [value.shape[1:] for value in self._session.get_outputs() if value.name == "logits"]
-        if images != [[3, side, side]] or logits != [[k]]:
+        if self._session.takes.get("image") != (3, side, side) or self._session.gives.get("logits") != (k,):
             raise ModelError(
                 f"{bundle.CARD} in {self.folder} speaks of {side} x {side} pixels and {k} classes, and "
                 f"{bundle.NETWORK} of others. Take the folder from its source again."
@@ -96,11 +95,15 @@ class Predictor:
         content = bundle.read_verified(self.folder, cautions.FILE, self.card.files)
         return cautions.read_distance(content, name=str(self.folder / cautions.FILE))
 
+    def inputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared images (n, size, size, 3) uint8 as the network takes them: (n, 3, size, size), normalised."""
+        inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
+        return np.ascontiguousarray(inputs)
+
     def say(self, pixels: NDArray[np.uint8], *, maps: bool = False) -> Said:
         """What the model gives for prepared images (n, size, size, 3) uint8; `maps`: with its class maps."""
-        inputs = (pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255 - self._mean) / self._std
         names = ["logits", "features", *(["class_maps"] if maps else [])]
-        logits, features, *more = self._session.run(names, {"image": np.ascontiguousarray(inputs)})
+        logits, features, *more = self._session.run(names, self.inputs(pixels))
         return Said(
             probabilities=self.card.caution.probabilities(logits),
             distance=None if self._distance is None else self._distance.distance(features),
@@ -174,9 +177,9 @@ def _why_silent(named: Sequence[str], *, promised: bool, far: bool) -> str | Non
     return f"cannot tell {', '.join(named[:-1])} and {named[-1]} apart"
 
 
-def load(folder: str | Path) -> Predictor:
-    """Open a model folder for prediction. Raises ModelError where it cannot be used."""
-    return Predictor(folder)
+def load(folder: str | Path, *, engine: str = ENGINES[0]) -> Predictor:
+    """Open a model folder for prediction, run by `engine`. Raises ModelError where it cannot be used."""
+    return Predictor(folder, engine=engine)
 
 
 def image_files(paths: Sequence[str | Path]) -> Iterator[Path]:

@@ -89,6 +89,20 @@ def test_csv_keeps_all_digits_so_that_its_readers_find_the_same_order(predicted,
         assert {name: float(row[f"p_{name}"]) for name in said.probabilities} == said.probabilities
 
 
+def test_another_engine_gives_the_same(predicted, trained) -> None:
+    pytest.importorskip("openvino")
+    paths = sorted(trained.source.rglob("*.png"))[:5]
+    tables = [predicted(*paths, "--csv", "--engine", engine)[1] for engine in ("onnxruntime", "openvino")]
+    for one, other in zip(*(csv.DictReader(io.StringIO(table)) for table in tables), strict=True):
+        assert one["path"] == other["path"]
+        assert float(one["p_disc"]) == pytest.approx(float(other["p_disc"]), abs=1e-5)
+
+
+def test_an_engine_that_is_not_known_is_refused(refusal, trained) -> None:
+    said = refusal("predict", trained.folder, trained.source, "--engine", "tensorrt")
+    assert said == "overread: --engine tensorrt is not known; there are onnxruntime and openvino.\n"
+
+
 def test_json_carries_what_the_model_must_say(predicted, pictures, trained) -> None:
     code, printed = predicted(pictures, "--json")
     assert code == 2

@@ -40,10 +40,10 @@ def test_the_three_outputs_are_torch_s_for_any_number_of_images(tmp_path: Path, 
     network = create(name, 3, seed=0)
     export_onnx(network, tmp_path / "model.onnx", size_px=size_px)
     session = open_session((tmp_path / "model.onnx").read_bytes(), name="model.onnx")
-    assert [output.name for output in session.get_outputs()] == ["logits", "features", "class_maps"]
+    assert list(session.gives) == ["logits", "features", "class_maps"]
     for n in (1, 5):
         batch = images(n, size_px)
-        found = session.run(None, {"image": batch.numpy()})
+        found = session.run(list(session.gives), batch.numpy())
         with torch.inference_mode():
             expected = ThreeOutputs(network.eval(), size_px=size_px)(batch)
         for ours, theirs in zip(found, expected, strict=True):

@@ -123,4 +123,5 @@ def _by_file(rows: Iterable[tuple[list[str], int]]) -> Iterator[tuple[list[list[
 
 def key_of(predictor: Predictor) -> str:
     """What a half-written table must have been made by to be gone on with."""
-    return hashlib.sha256((predictor.folder / bundle.CARD).read_bytes()).hexdigest()[:12]
+    card = (predictor.folder / bundle.CARD).read_bytes()
+    return hashlib.sha256(card + predictor.engine.encode()).hexdigest()[:12]

@@ -24,6 +24,7 @@ VERBS = {
     "compare": "train several networks on the same images, side by side",
     "controls": "prove what a model's figures rest on, by training it wrongly on purpose",
     "checklist": "fill in a journal's reporting checklists from a model folder",
+    "quantize": "make a model smaller and faster: its network in 8-bit integers",
     "replay": "train again from a run's record, and say whether the result is the same",
     "show": "print a network's layers and their parameters",
     "phantoms": "write synthetic CT patients with known lesions, as DICOM",

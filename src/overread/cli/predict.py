@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print JSON, with the model's warnings in it")
     form.add_argument("--csv", action="store_true", help="print CSV, a row an image")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --json or --csv: write here, print nothing")
+    parser.add_argument(
+        "--engine",
+        default="onnxruntime",
+        help="what runs the network: onnxruntime, or openvino where it is installed",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     _check_out(args)
     from overread.predict import Predictor, image_files
 
-    predictor = Predictor(args.model)
+    predictor = Predictor(args.model, engine=args.engine)
     if next(image_files(args.files), None) is None:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give images, or folders that hold some.")
     files = image_files(args.files)

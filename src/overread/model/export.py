@@ -80,7 +80,7 @@ def check_parity(network: nn.Module, path: str | Path, batch: Tensor) -> float:
         ours = network(batch.to(device)).double().softmax(dim=1).cpu().numpy()
     network.train(was_training)
     session = open_session(Path(path).read_bytes(), name=Path(path).name)
-    logits: NDArray[np.float32] = session.run(["logits"], {"image": batch.cpu().numpy()})[0]
+    logits: NDArray[np.float32] = session.run(["logits"], batch.cpu().numpy())[0]
     theirs = torch.from_numpy(logits).double().softmax(dim=1).numpy()
     return float(np.abs(ours - theirs).max())
 

@@ -35,10 +35,11 @@ from overread.report.model_card import FILE as MODEL_CARD
 from overread.run.inputs import Inputs, gather
 from overread.run.job import Job, claimed, read_record
 from overread.run.map_controls import Bench, Mask, check_maps
-from overread.run.network import open_network
+from overread.run.network import open_network, weights_of
 from overread.run.outputs import HISTORY
 from overread.run.result import Result, read_result, write_pages
 from overread.run.saying import say_all
+from overread.run.speaker import TorchSpeaker
 from overread.run.train import fit_network
 from overread.training.history import History
 from overread.training.watch import Silent, Watcher
@@ -204,15 +205,9 @@ def _look_again(
     watch: Watcher,
 ) -> _Pages:
     """What the report told when the model was made."""
-    weights = Weights(
-        backbone=card.backbone,
-        path=None,
-        source=card.weights_source,
-        mean=card.mean,
-        std=card.std,
-        sha256=str(before["weights_sha256"]) if before.get("weights_sha256") else None,
-    )
-    said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
+    weights = weights_of(card, before)
+    speaker = TorchSpeaker(network, inputs=inputs, weights=weights, job=job)
+    said = say_all(job, inputs=inputs, speaker=speaker, watch=watch)
     # what was said when the model was made is what its figures rest on: a repeat may differ in the last digit
     said = dataclasses.replace(said, found=read_predictions(model / PREDICTIONS), caution=card.caution)
     return _Pages(

@@ -51,6 +51,8 @@ class Job:
     """processes that decode images; no result depends on it"""
     cache: Path | None = None
     """a folder for the decoded images that outlives this run; None keeps them in the run until it ends"""
+    quantized: str = ""
+    """the name of the model whose network this one has in 8 bits; empty for one that was trained"""
     audited: Path | None = None
     """an audit of the same images, divided otherwise, whose findings hold here too; None asks every question"""
 
@@ -67,6 +69,7 @@ def write_record(job: Job, **found: Any) -> None:
         "skip_bad": job.skip_bad,
         "audit": job.audit,
         "ignore": dict(job.ignore),
+        "quantized": job.quantized,
         "found": found,
         "versions": versions(),
         "machine": machine(),
@@ -97,6 +100,7 @@ def read_record(folder: Path) -> tuple[Job, dict[str, Any]]:
             skip_bad=bool(content["skip_bad"]),
             audit=bool(content["audit"]),
             ignore={str(code): str(why) for code, why in content["ignore"].items()},
+            quantized=str(content.get("quantized", "")),
         )
         return job, {**content["found"], "machine": content["machine"], "versions": content["versions"]}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverreadError) as fault:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import nn
 
 from overread.audit.audit import Audit
 from overread.disk import write_atomically
@@ -21,13 +20,13 @@ from overread.explain.examples import write_examples
 from overread.explain.trust import FILE as EXPLANATION
 from overread.model import bundle
 from overread.model.bundle import Card
-from overread.model.export import export_onnx
 from overread.model.weights import Weights
 from overread.run.inputs import Inputs
 from overread.run.job import SPLIT, Job, versions
 from overread.run.pictures import draw_pictures
 from overread.run.result import read_result, write_pages
 from overread.run.saying import say_all
+from overread.run.speaker import Speaker
 from overread.training.history import History
 from overread.training.watch import Watcher
 
@@ -59,18 +58,20 @@ def finish_run(
     job: Job,
     *,
     inputs: Inputs,
-    network: nn.Module,
+    speaker: Speaker,
+    write_network: Callable[[Path], None],
     weights: Weights,
     history: History,
     audit: Audit | None,
     marks: tuple[str, ...],
     watch: Watcher,
 ) -> Outcome:
-    """Score the test part once, draw, export, and seal the model folder. `network` holds its best epoch.
+    """Score the test part once, draw, write the network, and seal the model folder.
 
-    `marks` are the sentences that every output of the model must carry.
+    `speaker` is the network at its best epoch, and `write_network` puts it into a file. `marks` are the sentences
+    that every output of the model must carry.
     """
-    said = say_all(job, inputs=inputs, network=network, weights=weights, watch=watch)
+    said = say_all(job, inputs=inputs, speaker=speaker, watch=watch)
     watch.say("Reading the result a second time")
     result = read_result(job, inputs=inputs, said=said, audit=audit, marks=marks)
     found, read = said.found, result.read
@@ -90,8 +91,7 @@ def finish_run(
         marks=marks,
     )
     write_pages(job, inputs=inputs, weights=weights, history=history, result=result)
-    watch.say("Writing model.onnx, and checking that it gives the same probabilities")
-    export_onnx(network.float(), job.out / bundle.NETWORK, size_px=inputs.image.size_px)
+    write_network(job.out / bundle.NETWORK)
     card = Card(
         backbone=weights.backbone,
         classes=inputs.cohort.classes,

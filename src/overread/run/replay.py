@@ -44,6 +44,8 @@ def replay(run: Path, *, out: Path, workers: int, watch: Watcher | None = None) 
         raise RunError(
             f"{run} has not ended, so there is nothing to compare with. First: overread train --resume {run}"
         )
+    if job.quantized:
+        raise RunError(f"{run} was not trained: it has the network of {job.quantized} in 8 bits. Replay that one.")
     then = read_outcome(run)
     now = train(dataclasses.replace(job, out=out, workers=workers), watch=watch or Silent())
     _, again = read_record(out)

@@ -66,7 +66,7 @@ def training_page(
         finding_pictures=finding_pictures(audit, find),
         patients=frozenset(patient_hash(row.patient) for row in inputs.cohort.rows if row.patient),
         limits=list_limits(read, external=False),
-        commands=(f"overread replay {shlex.quote(str(job.out))}",),
+        commands=() if job.quantized else (f"overread replay {shlex.quote(str(job.out))}",),
         provenance=_provenance(inputs, weights),
     )
 
@@ -103,6 +103,7 @@ def _training(job: Job, weights: Weights, image: ImageSettings, history: History
         ("pretrained weights", weights.source),
         ("images", f"{image.size_px} x {image.size_px} pixels, window {image.window}, {image.fit}"),
         ("epoch kept", f"{kept.epoch} of {len(history)}{_learnt(kept)}"),
+        *((("arithmetic", f"8-bit integers, from {job.quantized}"),) if job.quantized else ()),
         *told,
     )
 

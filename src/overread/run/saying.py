@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from overread.evaluate.calibrate import fit_caution
 from overread.evaluate.predictions import Predictions, gather_predictions
 from overread.model import caution as cautions
 from overread.model.caution import Caution
-from overread.model.maps import ThreeOutputs
-from overread.model.weights import Weights
 from overread.run.inputs import Inputs
 from overread.run.job import Job
+from overread.run.speaker import Matrix, Speaker, Spoken
 from overread.stats.outlying import fit_mahalanobis
-from overread.training.batches import Normaliser, Part
-from overread.training.machine import choose_machine
-from overread.training.sources import Pixels, run_over
+from overread.training.batches import Part
 from overread.training.watch import Watcher
 
 MOST_LEARNT = 5000
 """training images that the distance is fitted on: more would take memory, and move it little"""
 
-Matrix = NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What the network gives for images of one part: (n, k), (n, d) and (n, k, h, w)."""
+class Seen(Spoken):
+    """What the network gives for images of one part."""
 
     rows: NDArray[np.int64]
     """(n,) places in the cohort"""
-    logits: Matrix
-    features: Matrix
-    class_maps: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +43,16 @@ class Said:
     """how the class maps are made, in words"""
 
 
-class _AllInOneRow(nn.Module):
-    """The three outputs side by side, so that one pass is enough; the class maps where they are wanted."""
-
-    def __init__(self, outputs: ThreeOutputs, *, maps: bool) -> None:
-        super().__init__()
-        self.outputs, self.maps = outputs, maps
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits, features, class_maps = self.outputs(images)
-        return torch.cat([logits, features, *([class_maps.flatten(1)] if self.maps else [])], dim=1)
-
-
-def say_all(job: Job, *, inputs: Inputs, network: nn.Module, weights: Weights, watch: Watcher) -> Said:
+def say_all(job: Job, *, inputs: Inputs, speaker: Speaker, watch: Watcher) -> Said:
     """Predict every part, and fit the caution on the calibration part, or the validation part.
 
     Writes what the distance from the training images is measured by into `job.out`.
     """
-    outputs = ThreeOutputs(network, size_px=inputs.image.size_px)
 
     def see(part: str, rows: NDArray[np.int64], what: str) -> Seen:
-        return _see(outputs, rows, inputs, weights, job, watch, what, maps=part == "test")
+        images = Part(pixels=inputs.pixels, indices=inputs.places[rows], labels=inputs.cohort.labels()[rows])
+        spoken = speaker.speak(images, maps=part == "test", watch=watch, what=f"predicting {what}")
+        return Seen(rows=rows, **vars(spoken))
 
     parts = [part for part in ("val", "calibrate", "test") if len(inputs.split.indices(part))]
     seen = {part: see(part, inputs.split.indices(part), f"the {part} part") for part in parts}
@@ -97,37 +75,7 @@ def say_all(job: Job, *, inputs: Inputs, network: nn.Module, weights: Weights, w
         parts=[inputs.split.parts[place] for place in places],
         distance=None if distance is None else np.concatenate([distance[part] for part in parts]),
     )
-    return Said(found=found, caution=caution, seen={"train": learnt, **seen}, method=outputs.description)
-
-
-def _see(
-    outputs: ThreeOutputs,
-    rows: NDArray[np.int64],
-    inputs: Inputs,
-    weights: Weights,
-    job: Job,
-    watch: Watcher,
-    what: str,
-    *,
-    maps: bool,
-) -> Seen:
-    k, d = len(inputs.cohort.classes), outputs.head.in_features
-    machine = choose_machine(job.train)
-    part = Part(pixels=inputs.pixels, indices=inputs.places[rows], labels=inputs.cohort.labels()[rows])
-    together = run_over(
-        _AllInOneRow(outputs, maps=maps),
-        Pixels(part=part, normalise=Normaliser(weights.mean, weights.std), device=machine.device),
-        machine=machine,
-        watch=watch,
-        what=f"predicting {what}",
-    )
-    side = math.isqrt((together.shape[1] - k - d) // k)
-    return Seen(
-        rows=rows,
-        logits=together[:, :k].astype(np.float64),
-        features=together[:, k : k + d].astype(np.float64),
-        class_maps=together[:, k + d :].reshape(len(rows), k, side, side).astype(np.float32),
-    )
+    return Said(found=found, caution=caution, seen={"train": learnt, **seen}, method=speaker.method)
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -19,12 +19,13 @@ from overread.disk import remove_leftovers
 from overread.errors import OverreadError, RunError, SettingsError
 from overread.model import bundle
 from overread.model.backbones import create
-from overread.model.export import check_exportable
+from overread.model.export import check_exportable, export_onnx
 from overread.model.weights import Choice, choose_backbone, load_weights
 from overread.run.audit import look
 from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, SPLIT, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
+from overread.run.speaker import TorchSpeaker
 from overread.training.batches import Normaliser
 from overread.training.course import train_network
 from overread.training.history import History
@@ -69,6 +70,8 @@ def resume(
     `finish` trains no further, and tests the best epoch so far.
     """
     job, before = read_record(folder)
+    if job.quantized:
+        raise RunError(f"{folder} is no training: overread quantize began it. Delete it, and quantise again.")
     with claimed(folder):
         remove_leftovers(folder)
         if (folder / bundle.CARD).exists():
@@ -114,10 +117,16 @@ def _stages(job: Job, watch: Watcher, *, before: dict[str, Any] | None, finish: 
     _check_same(before or {}, found, job.out)
     write_record(job, **found)
     network, history = fit_network(job, inputs, choice, watch, finish=finish)
+
+    def write_network(path: Path) -> None:
+        watch.say("Writing model.onnx, and checking that it gives the same probabilities")
+        export_onnx(network.float(), path, size_px=inputs.image.size_px)
+
     outcome = finish_run(
         job,
         inputs=inputs,
-        network=network,
+        speaker=TorchSpeaker(network, inputs=inputs, weights=choice.weights, job=job),
+        write_network=write_network,
         weights=choice.weights,
         history=history,
         audit=audited,

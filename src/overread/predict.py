@@ -227,7 +227,7 @@ def _prepared(
     """Each frame of each file as the network takes it, or what is wrong with it; a bad frame hides no other."""
     for path in paths:
         try:
-            frames = read_frames(path)
+            frames = read_frames(path, brief=True)
         except ImageError as fault:
             yield str(path), 0, fault
             continue

@@ -156,7 +156,7 @@ class TrainSettings:
     device: str = setting("auto", "cpu, cuda, or auto")
     precision: str = setting(
         "auto",
-        "float32, bfloat16, or auto (bfloat16 on a GPU that has it)",
+        "of learning: float32, bfloat16, or auto (bfloat16 where the GPU or the processor has it)",
         choices=("auto", "float32", "bfloat16"),
     )
 

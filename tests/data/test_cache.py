@@ -79,9 +79,9 @@ def test_every_image_is_there_as_it_is_prepared(source: Path) -> None:
 def test_each_file_is_opened_once(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def count(path: Path, frames: Any) -> Any:
+    def count(path: Path, frames: Any, **more: Any) -> Any:
         opened.append((path.name, tuple(frames)))
-        return read_frames(path, frames)
+        return read_frames(path, frames, **more)
 
     monkeypatch.setattr("overread.data.decode.read_frames", count)
     build(source)

@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_opened_is_one_problem_of_all_its_rows(tmp_path: P
 
 
 def test_too_little_memory_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     file = picture(tmp_path / "1.png")

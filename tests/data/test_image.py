@@ -71,3 +71,13 @@ def test_pydicoms_own_settings_are_left_alone():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "True"
+
+
+def test_a_brief_reading_has_the_same_pixels_and_names_nobody(make_dicom):
+    path = make_dicom(PatientID="DOE-17", Manufacturer="Maker")
+    whole, brief = next(read_frames(path)), next(read_frames(path, brief=True))
+    assert np.array_equal(whole.pixels, brief.pixels)
+    assert (brief.window, brief.scale, brief.inverted) == (whole.window, whole.scale, whole.inverted)
+    assert whole.header.patient == "DOE-17"
+    assert brief.header.patient is None
+    assert set(brief.header.tags) == {"modality"}

@@ -150,7 +150,7 @@ def test_a_run_stopped_after_any_epoch_ends_the_same(after: int, tmp_path: Path)
 def test_without_room_on_the_disk_it_learns_the_same_the_long_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = fit(tmp_path / "kept", augment="none")
+    kept = fit(tmp_path / "kept", augment="none", precision="float32")
     monkeypatch.setattr(sources, "DISK_SHARE", 0)
     said: list[str] = []
 
@@ -158,7 +158,7 @@ def test_without_room_on_the_disk_it_learns_the_same_the_long_way(
         def say(self, sentence: str) -> None:
             said.append(sentence)
 
-    anew = fit(tmp_path / "anew", augment="none", watch=Listens())
+    anew = fit(tmp_path / "anew", augment="none", precision="float32", watch=Listens())
     assert any("no room for it" in sentence for sentence in said)
     assert depths(anew) == depths(kept)
     for one, two in zip(anew, kept, strict=True):

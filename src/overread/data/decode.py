@@ -85,7 +85,7 @@ def decode_file(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator
 
 def _decode_frames(file: File, pixels: Pixels, settings: ImageSettings) -> Iterator[Decoded]:
     try:
-        images = read_frames(file.path, file.frames)
+        images = read_frames(file.path, file.frames, brief=True)
     except ImageError as error:
         yield Decoded(rows=file.rows, problem=_problem(file, error))
         return

@@ -42,19 +42,19 @@ def read_header(path: Path) -> Header:
     return describe(_load(path, pixels=False), path)
 
 
-def open_file(path: Path) -> DicomFile:
-    """Open a data set for decoding."""
-    return DicomFile(path)
+def open_file(path: Path, *, brief: bool = False) -> DicomFile:
+    """Open a data set for decoding; `brief`: its header leaves out who is shown, and most tags."""
+    return DicomFile(path, brief=brief)
 
 
 class DicomFile:
     """An open DICOM file. A file above 256 MiB stays on disk, and each frame is read from there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, brief: bool = False) -> None:
         self._path = path
         self._in_memory = path.stat().st_size <= _IN_MEMORY_BYTES
         self._dataset = _load(path, pixels=self._in_memory)
-        self.header = describe(self._dataset, path)
+        self.header = describe(self._dataset, path, brief=brief)
         _check_pixels_are_there(self._dataset, path, in_memory=self._in_memory)
         _check_codec(self._dataset, path)
         if self._in_memory:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,19 +30,28 @@ _ENDS = ("RL", "AP", "FH")
 """the patient's sides at the low and the high end of x, y and z"""
 
 
-def describe(dataset: Dataset, path: Path) -> Header:
-    """Header of a data set that was read from `path`. Raises ImageError if it holds no image."""
+def describe(dataset: Dataset, path: Path, *, brief: bool = False) -> Header:
+    """Header of a data set that was read from `path`; `brief`: without who is shown, of the tags the modality alone.
+
+    Raises ImageError if it holds no image.
+    """
     _check_is_image(dataset, path)
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_size(path.name, rows, columns)
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     _check_length(dataset, path, n_pixels=rows * columns * n_frames, n_frames=n_frames)
-    return Header(
+    header = Header(
         format="dicom",
         n_frames=n_frames,
         rows=rows,
         columns=columns,
         scale=scale_of(dataset),
+        tags=MappingProxyType(_present({"modality": _text(dataset, "Modality")})),
+    )
+    if brief:
+        return header
+    return dataclasses.replace(
+        header,
         patient=_text(dataset, "PatientID"),
         study=_text(dataset, "StudyInstanceUID"),
         series=_text(dataset, "SeriesInstanceUID"),
@@ -171,6 +182,10 @@ def _tags(dataset: Dataset) -> dict[str, str]:
         "age_years": _decimal(_age_years(dataset)),
         "month": _month(dataset),
     }
+    return _present(found)
+
+
+def _present(found: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value[:64] for name, value in found.items() if value}
 
 

@@ -38,16 +38,17 @@ def read_image(path: str | Path, *, frame: int = 0) -> Image:
     return next(read_frames(path, [frame]))
 
 
-def read_frames(path: str | Path, frames: Sequence[int] | None = None) -> Iterator[Image]:
+def read_frames(path: str | Path, frames: Sequence[int] | None = None, *, brief: bool = False) -> Iterator[Image]:
     """Decode the frames of a file one at a time, in the order asked for; all of them by default.
 
-    The file is opened once. A frame that cannot be used raises ImageError when its turn comes, and the next
+    brief: their headers say nothing of who is shown and what made the image, which takes as long as a small image's
+    pixels. The file is opened once. A frame that cannot be used raises ImageError when its turn comes, and the next
     call of `next` goes on with the frame after it.
     """
     path = Path(path)
     reader = _reader(sniff(path))
     with guarded(path):
-        file = reader.open_file(path)
+        file = reader.open_file(path, brief=brief)
 
     def decode(index: int) -> Image:
         check_frame(path.name, index, file.header.n_frames)

@@ -39,7 +39,7 @@ def read_header(path: Path) -> Header:
         return _header(path.name, _members(path.name, archive))
 
 
-def open_file(path: Path) -> NpzFile:
+def open_file(path: Path, *, brief: bool = False) -> NpzFile:
     """Open the archive; frames are counted through train, val and test in this order."""
     return NpzFile(path)
 

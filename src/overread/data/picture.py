@@ -27,7 +27,7 @@ def read_header(path: Path) -> Header:
         return _header(path.name, picture)
 
 
-def open_file(path: Path) -> PictureFile:
+def open_file(path: Path, *, brief: bool = False) -> PictureFile:
     """Open a picture; each page of a TIFF is a frame."""
     return PictureFile(path)
 

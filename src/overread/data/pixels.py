@@ -90,8 +90,8 @@ class Reader(Protocol):
     def read_header(self, path: Path) -> Header:
         """Read what the file says of itself, without decoding pixels."""
 
-    def open_file(self, path: Path) -> OpenFile:
-        """Open the file for decoding."""
+    def open_file(self, path: Path, *, brief: bool = False) -> OpenFile:
+        """Open the file for decoding; `brief`: its header may leave out what decoding does not need."""
 
 
 def cut_short(name: str, found: str) -> ImageError:

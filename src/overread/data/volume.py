@@ -29,7 +29,7 @@ def read_header(path: Path) -> Header:
     return _describe(path.name, _fields(path))
 
 
-def open_file(path: Path) -> NiftiFile:
+def open_file(path: Path, *, brief: bool = False) -> NiftiFile:
     """Open a volume; its voxels are unpacked once, when the first frame is asked for."""
     return NiftiFile(path)
 

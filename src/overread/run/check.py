@@ -89,7 +89,8 @@ def check_each(asked: Asked, *, watch: Watcher | None = None) -> Iterator[Check]
     bundle.load_card(asked.model, verify=tuple(name for name in card.files if name not in REWRITTEN))
     job, before = read_record(asked.model)
     with claimed(asked.model), tempfile.TemporaryDirectory(prefix="overread-") as folder:
-        here = dataclasses.replace(job, out=Path(folder), workers=asked.workers, cache=None)
+        anywhere = dataclasses.replace(job.train, device="auto", precision="auto")  # the GPU of then may be elsewhere
+        here = dataclasses.replace(job, train=anywhere, out=Path(folder), workers=asked.workers, cache=None)
         inputs = gather(here, watch)
         if inputs.sha256 != before["data_sha256"]:
             raise RunError(f"The images, their labels or the split have changed since {asked.model} was trained.")

@@ -165,6 +165,8 @@ def machine() -> dict[str, Any]:
     """The machine, as far as a result can depend on it; no host or user name."""
     import torch
 
+    from overread.training.machine import has_bfloat16
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "system": platform.system(),
@@ -172,6 +174,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
+        "bfloat16": has_bfloat16(),
     }
 
 

@@ -27,7 +27,7 @@ from overread.training.history import EpochRow, History
 
 _TOLD = (
     "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "label_smoothing", "augment",
-    "flip", "learn", "freeze", "select", "seed",
+    "flip", "learn", "freeze", "select", "precision", "seed",
 )  # fmt: skip
 
 

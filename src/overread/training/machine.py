@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -13,14 +14,14 @@ from overread.settings import TrainSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where the network runs, and in which precision."""
+    """Where the network runs, and in which precision it learns."""
 
     device: torch.device
     bfloat16: bool
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision where it was chosen; nothing elsewhere."""
-        return torch.autocast("cuda", dtype=torch.bfloat16) if self.bfloat16 else nullcontext()
+        """Mixed precision where it was chosen, for steps of learning: what is measured or kept is float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bfloat16 else nullcontext()
 
 
 def choose_machine(settings: TrainSettings) -> Machine:
@@ -29,7 +30,16 @@ def choose_machine(settings: TrainSettings) -> Machine:
     if settings.device.startswith("cuda") and not has_gpu:
         raise SettingsError(f"--device {settings.device}: torch finds no GPU here. Use --device cpu or auto.")
     device = torch.device("cuda" if settings.device == "auto" and has_gpu else settings.device.replace("auto", "cpu"))
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bfloat16()
     if settings.precision == "bfloat16" and not able:
-        raise SettingsError(f"--precision bfloat16 needs a GPU that has it; the device is {device}.")
+        raise SettingsError(
+            f"--precision bfloat16: this {'GPU' if device.type == 'cuda' else 'processor'} has no instructions for "
+            "it. Use --precision float32 or auto."
+        )
     return Machine(device=device, bfloat16=able and settings.precision != "float32")
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 natively; older versions of torch cannot tell: False."""
+    tell: Callable[[], dict[str, bool]] = getattr(torch.cpu, "get_capabilities", dict)
+    return any(tell().get(name) for name in ("avx512_bf16", "amx_bf16"))

@@ -68,7 +68,7 @@ def run_over(
     module.eval()
     found: list[Tensor] = []
     done, n = 0, len(source.labels)
-    with torch.inference_mode(), machine.autocast():
+    with torch.inference_mode():
         for chosen in in_order(n, batch_size=EVALUATION_BATCH):
             found.append(module(source.inputs(chosen)).float().cpu())
             done += len(chosen)
@@ -87,7 +87,7 @@ class Kept:
     def __init__(self, before: nn.Module, pixels: Pixels, *, n_views: int, machine: Machine, folder: Path) -> None:
         self._before, self._pixels, self._machine = before, pixels, machine
         before.eval()
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode():
             shape = _last(before(pixels.inputs(np.zeros(1, np.int64)))).shape[1:]
         self._shape = (n_views if pixels.augment else 1, len(pixels.part), *shape)
         self._folder = folder
@@ -114,7 +114,7 @@ class Kept:
             self._views = _file_of(self._shape, self._folder)
         self._before.eval()
         n = len(self._pixels.part)
-        with torch.inference_mode(), self._machine.autocast():
+        with torch.inference_mode():
             for view in range(self._n_filled, min(n_views, self._shape[0])):
                 generator = epoch_generator(seed, FIRST_VIEW + view) if view else None
                 for chosen in in_order(n, batch_size=EVALUATION_BATCH):

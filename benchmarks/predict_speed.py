@@ -125,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", required=True, help="of ResNet-18")
     parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--many", type=int, nargs="+", default=[100, 10_000, 100_000])
+    parser.add_argument("--many", type=int, nargs="*", default=[100, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     print(f"{machine()}\n{versions()}")
@@ -143,7 +143,8 @@ def main() -> None:
         from PIL import Image as Pillow
 
         Pillow.fromarray(prepare(read_image(files[0]), ImageSettings(size_px=64))).save(folder / "one.png")
-        memory(small, folder / "one.png", folder, args.many)
+        if args.many:
+            memory(small, folder / "one.png", folder, args.many)
 
 
 if __name__ == "__main__":

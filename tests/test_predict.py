@@ -18,7 +18,7 @@ from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.bundle import Card
 from overread.model.export import export_onnx
-from overread.predict import BATCH, Predictor, image_files, load
+from overread.predict import BATCH, CHUNK, Predictor, image_files, load
 from overread.settings import ImageSettings
 
 CLASSES = ("dark", "light", "mixed")
@@ -151,10 +151,10 @@ def test_files_are_read_no_further_ahead_than_needed(model: Path, pictures: Path
             asked.append(path)
             yield path
 
-    found = Predictor(model).predict_files(endless())
+    found = Predictor(model, cores=2).predict_files(endless())
     first = next(found)
     assert first.label is not None
-    assert len(asked) <= 4 * BATCH
+    assert len(asked) <= 3 * CHUNK + 2 * CHUNK
     found.close()
     said = [next(Predictor(model).predict_files(endless())) for _ in range(2)]
     assert said[0] == said[1] == first
@@ -167,3 +167,26 @@ def test_an_error_in_the_list_of_files_is_not_swallowed(model: Path, pictures: P
 
     with pytest.raises(RuntimeError, match="the list ended"):
         list(Predictor(model).predict_files(breaks()))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 40])
+def test_the_answers_do_not_depend_on_the_cores(model: Path, pictures: Path, cores: int) -> None:
+    (pictures / "03.png").write_text("no picture")
+    files = list(image_files([pictures]))
+    for found, expected in zip(
+        Predictor(model, cores=cores).predict_files(files), Predictor(model).predict_files(files), strict=True
+    ):
+        assert (found.path, found.problem, found.label) == (expected.path, expected.problem, expected.label)
+        assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+
+
+def test_many_images_at_once_are_as_each_alone(model: Path) -> None:
+    predictor = Predictor(model, cores=3)
+    pixels = np.random.default_rng(0).integers(0, 256, (29, 64, 64, 3), np.uint8)
+    together = predictor.say(pixels, maps=True)
+    assert together.class_maps is not None
+    assert together.class_maps.shape[:2] == (29, 3)
+    for i in (0, 7, 8, 28):
+        alone = predictor.say(pixels[i : i + 1], maps=True)
+        np.testing.assert_allclose(alone.probabilities[0], together.probabilities[i], atol=1e-6)
+        np.testing.assert_allclose(alone.class_maps[0], together.class_maps[i], atol=1e-4)  # type: ignore[index]

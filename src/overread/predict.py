@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from overread.data.image import Image, prepare, read_frames
+from overread.data.image import Image, prepare
+from overread.data.stream import Frame, stream_frames
 from overread.errors import ImageError, ModelError
 from overread.model import bundle
 from overread.model import caution as cautions
-from overread.model.session import ENGINES, open_session
-from overread.settings import ImageSettings
+from overread.model.session import ENGINES, n_cores, open_session
 from overread.stats.outlying import Mahalanobis
 
-Item = TypeVar("Item")
-
 BATCH = 16
-"""images in one pass: enough to keep two cores busy, small enough for any memory"""
+"""images to ask about at once: enough to keep the cores busy, few enough for any memory"""
+CHUNK = 8
+"""images in one pass, on one core"""
+MOST_RUNS = 16
+"""passes at once, each of which takes memory; where there are more cores, a pass takes several"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +67,21 @@ class Predictor:
     """A model folder, opened for prediction.
 
     The folder's hashes are checked first. Predictions repeat the image settings that the model was trained with.
-    `engine` is what runs the network: onnxruntime, or openvino where it is installed. Raises ModelError where the
-    folder cannot be used, SettingsError for an engine that is not there.
+    `engine` is what runs the network: onnxruntime, or openvino where it is installed. cores: how many it may take;
+    0 is all. Raises ModelError where the folder cannot be used, SettingsError for an engine that is not there.
     """
 
-    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0]) -> None:
+    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0], cores: int = 0) -> None:
         self.folder, self.engine = Path(folder), engine
+        cores = cores or n_cores()
+        # one core a pass and several passes at once: threads of one pass wait for each other, and for who reads
+        self._n_runs = min(cores, MOST_RUNS)
+        self._pool = ThreadPoolExecutor(self._n_runs + 1, thread_name_prefix="overread")
         self.card = bundle.load_card(self.folder, verify=())
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
-        self._session = open_session(network, name=str(self.folder / bundle.NETWORK), engine=engine)
+        self._session = open_session(
+            network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=cores // self._n_runs
+        )
         self._check_shapes()
         self._distance = self._read_distance()
         self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)
@@ -102,13 +110,25 @@ class Predictor:
 
     def say(self, pixels: NDArray[np.uint8], *, maps: bool = False) -> Said:
         """What the model gives for prepared images (n, size, size, 3) uint8; `maps`: with its class maps."""
+        size = min(CHUNK, math.ceil(len(pixels) / self._n_runs))
+        if size >= len(pixels):
+            return self._said(self._run(pixels, maps=maps))
+        pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+        found = self._pool.map(lambda piece: self._run(piece, maps=maps), pieces)
+        return self._said([np.concatenate(column) for column in zip(*found, strict=True)])
+
+    def _run(self, pixels: NDArray[np.uint8], *, maps: bool) -> list[NDArray[np.float32]]:
+        """Logits and features, and the class maps where they are wanted: one pass, on one core."""
         names = ["logits", "features", *(["class_maps"] if maps else [])]
-        logits, features, *more = self._session.run(names, self.inputs(pixels))
+        return self._session.run(names, self.inputs(pixels))
+
+    def _said(self, outputs: Sequence[NDArray[np.float32]]) -> Said:
+        logits, features, *more = outputs
         return Said(
             probabilities=self.card.caution.probabilities(logits),
             distance=None if self._distance is None else self._distance.distance(features),
             features=features,
-            class_maps=more[0] if maps else None,
+            class_maps=more[0] if more else None,
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -123,26 +143,37 @@ class Predictor:
     def predict_files(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
         """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem.
 
-        Files are taken as they are asked for, and read while the network computes: a million take no more memory
-        than a hundred.
+        Files are taken as they are asked for, read and predicted side by side, a core each: a million take no more
+        memory than a hundred.
         """
-        waiting: list[tuple[str, int, NDArray[np.uint8]]] = []
-        for path, frame, found in _ahead(_prepared(paths, self.card.image), 2 * BATCH):
-            if isinstance(found, ImageError):
-                yield from self._drain(waiting)
-                yield Prediction(path=path, frame=frame, label=None, probabilities={}, problem=str(found))
-                continue
-            waiting.append((path, frame, found))
-            if len(waiting) == BATCH:
-                yield from self._drain(waiting)
-        yield from self._drain(waiting)
+        frames = stream_frames(paths, self.card.image, pool=self._pool, ahead=2 * CHUNK)
+        waiting: deque[Future[list[Prediction]]] = deque()
+        try:
+            while chunk := list(itertools.islice(frames, CHUNK)):
+                waiting.append(self._pool.submit(self._answer, chunk))
+                if len(waiting) > self._n_runs:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            frames.close()
+            for future in waiting:
+                future.cancel()
 
-    def _drain(self, waiting: list[tuple[str, int, NDArray[np.uint8]]]) -> Iterator[Prediction]:
-        if not waiting:
-            return
-        names = [(path, frame) for path, frame, _ in waiting]
-        yield from self.predictions(names, self.say(np.stack([pixels for _, _, pixels in waiting])))
-        waiting.clear()
+    def _answer(self, frames: Sequence[Frame]) -> list[Prediction]:
+        """What the model says of some frames, in one pass; the problems of those that have one."""
+        good = [(frame.path, frame.number, frame.found) for frame in frames if isinstance(frame.found, np.ndarray)]
+        said: list[Prediction] = []
+        if good:
+            outputs = self._run(np.stack([pixels for _, _, pixels in good]), maps=False)
+            said = self.predictions([(path, number) for path, number, _ in good], self._said(outputs))
+        answers = iter(said)
+        return [
+            Prediction(path=frame.path, frame=frame.number, label=None, probabilities={}, problem=str(frame.found))
+            if isinstance(frame.found, ImageError)
+            else next(answers)
+            for frame in frames
+        ]
 
     def predictions(self, names: Sequence[tuple[str, int]], said: Said) -> list[Prediction]:
         """What the model gave for n images, as answers; names: the path and the frame of each."""
@@ -207,35 +238,3 @@ def _files_below(folder: Path) -> Iterator[Path]:
                 yield from _files_below(path)
         elif path.is_file():
             yield path
-
-
-def _ahead(items: Iterator[Item], at_most: int) -> Iterator[Item]:
-    """The same items, made in a thread of its own and at most so many ahead: it reads while the network computes."""
-    reader = ThreadPoolExecutor(1, thread_name_prefix="reading images")
-    try:
-        waiting = deque(reader.submit(next, items, None) for _ in range(at_most))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(reader.submit(next, items, None))
-            yield item
-    finally:
-        reader.shutdown(wait=False, cancel_futures=True)
-
-
-def _prepared(
-    paths: Iterable[str | Path], settings: ImageSettings
-) -> Iterator[tuple[str, int, NDArray[np.uint8] | ImageError]]:
-    """Each frame of each file as the network takes it, or what is wrong with it; a bad frame hides no other."""
-    for path in paths:
-        try:
-            frames = read_frames(path, brief=True)
-        except ImageError as fault:
-            yield str(path), 0, fault
-            continue
-        for number in itertools.count():
-            try:
-                image = next(frames)
-                yield str(path), number, prepare(image, settings)
-            except StopIteration:
-                break
-            except ImageError as fault:
-                yield str(path), number, fault

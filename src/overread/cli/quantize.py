@@ -19,8 +19,7 @@ training images. Everything is measured again on that network, and it has a
 report of its own. Refused where too much AUROC is lost in validation."""
 EXAMPLE = """\
 overread quantize runs/first                       # writes runs/first-int8
-overread quantize runs/first --out runs/small --lose-at-most 0.005
-overread predict runs/first-int8 scans/"""
+overread quantize runs/first --out runs/small --lose-at-most 0.005"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from overread.cli.flags import add_flags, given_flags, whole_number
 from overread.data.cohort import CohortSettings
 from overread.errors import RunError, SettingsError
 from overread.settings import RECIPES, ImageSettings, TrainSettings, from_dict, recipe_settings
+from overread.training.torchrun import n_restarts
 
 if TYPE_CHECKING:
     from overread.cli.console import ConsoleWatcher
@@ -183,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         else:
             with told_how_to_go_on(job.out):
-                outcome = train(job, watch=watch)
+                outcome = (many.train_or_go_on if n_restarts() else train)(job, watch=watch)
         print_outcome(outcome, console=watch.console)
     return 0
 

@@ -66,7 +66,7 @@ def run_all(
         watch.say(f"Run {number} of {len(jobs)}: {name}")
         audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else job.audited
         job = dataclasses.replace(job, out=out / name, cache=job.cache or out / CACHE, audited=audited)
-        outcomes[name] = _run_one(job, watch)
+        outcomes[name] = train_or_go_on(job, watch=watch)
     shutil.rmtree(out / CACHE, ignore_errors=True)
     columns, rows = as_table(outcomes)
     write_csv(out / TABLE, columns, rows)
@@ -101,7 +101,8 @@ def check_ours(out: Path, ours: Collection[str]) -> None:
         raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
 
 
-def _run_one(job: Job, watch: Watcher) -> Outcome:
+def train_or_go_on(job: Job, *, watch: Watcher) -> Outcome:
+    """Train, or go on with the very same job where its folder holds a part of it, or all."""
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)

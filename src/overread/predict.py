@@ -65,15 +65,15 @@ class Predictor:
     """A model folder, opened for prediction.
 
     The folder's hashes are checked first. Predictions repeat the image settings that the model was trained with.
-    `engine` is what runs the network: onnxruntime, or openvino where it is installed. Raises ModelError where the
-    folder cannot be used, SettingsError for an engine that is not there.
+    `engine` is what runs the network: onnxruntime, or openvino where it is installed; `threads` how many cores it may
+    take, 0 all. Raises ModelError where the folder cannot be used, SettingsError for an engine that is not there.
     """
 
-    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0]) -> None:
+    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0], threads: int = 0) -> None:
         self.folder, self.engine = Path(folder), engine
         self.card = bundle.load_card(self.folder, verify=())
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
-        self._session = open_session(network, name=str(self.folder / bundle.NETWORK), engine=engine)
+        self._session = open_session(network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=threads)
         self._check_shapes()
         self._distance = self._read_distance()
         self._mean = np.asarray(self.card.mean, np.float32).reshape(1, 3, 1, 1)

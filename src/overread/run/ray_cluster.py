@@ -56,6 +56,7 @@ def cluster(n_workers: int) -> Iterator[Any]:
         finally:
             ray.shutdown()
         return
+    _stay_on_this_machine()
     # its sockets lie there too, and their paths may not be long
     folder = tempfile.mkdtemp(prefix="overread-ray-", dir="/tmp" if Path("/tmp").is_dir() else None)
     try:
@@ -63,10 +64,20 @@ def cluster(n_workers: int) -> Iterator[Any]:
             num_cpus=max(n_workers, os.cpu_count() or 1),
             object_store_memory=OBJECTS_BYTES,
             _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
             **common,
         )
         yield ray
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stay_on_this_machine() -> None:
+    """Have Ray listen on the loopback alone, as it does on macOS.
+
+    On Linux it would take the network's address, and be open to everyone who reaches that; no setting of its own
+    prevents it, only this constant.
+    """
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from overread.run.job import Job
 from overread.run.ray_predict import _at_hand, _files, predict_all
 
 TIMEOUT_S = 300
-BUSY_TICKS = 250
-"""hundredths of a second of computing: a worker's imports take less"""
 with_ray = pytest.mark.skipif(
     not (ray_cluster.has("ray") and ray_cluster.has("pyarrow")), reason="Ray is not installed"
 )
@@ -41,7 +38,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(model: Path, images: Path, out: Path) -> list[str]:
-    words = ["predict", str(model), str(images), "--ray", "--workers", "2", "--out", str(out)]
+    words = ["predict", str(model), str(images), "--ray", "2", "--out", str(out)]
     return [sys.executable, "-m", "overread", *words]
 
 
@@ -64,44 +61,19 @@ def check_same(rows: list[dict[str, Any]], wanted: list[Prediction]) -> None:
 @with_ray
 @pytest.mark.slow
 def test_workers_say_what_one_predictor_says_though_one_is_killed(
-    finished: Job, images: Path, tmp_path: Path
+    finished: Job, images: Path, busy_below: Callable[..., int], tmp_path: Path
 ) -> None:
     wanted = list(Predictor(finished.out).predict_files(image_files([images])))
     out = tmp_path / "answers"
     process = subprocess.Popen(
         command(finished.out, images, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    os.kill(busy_worker(process), signal.SIGKILL)
+    os.kill(busy_below(process, "MapWorker", after_s=2.5), signal.SIGKILL)  # imports take less
     said, fault = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 2, fault  # one file is no image
     assert f"{len(wanted)} answers, 1 of them" in said
     check_same(read(out), wanted)
     assert not [path for path in tmp_path.iterdir() if path != out]
-
-
-def busy_worker(process: subprocess.Popen[str]) -> int:
-    """A process in which Ray predicts, some time after it has begun to."""
-    ends = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < ends and process.poll() is None:
-        for pid, ticks in descendants(process.pid).items():
-            with suppress(OSError):
-                if "MapWorker" in Path(f"/proc/{pid}/cmdline").read_text() and ticks > BUSY_TICKS:
-                    return pid
-        time.sleep(0.05)
-    raise AssertionError(f"no worker was seen; {process.communicate()}")
-
-
-def descendants(pid: int) -> dict[int, int]:
-    """The processes below one, and the processor time that each has had."""
-    parents, ticks = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            fields = (folder / "stat").read_text().rsplit(")")[-1].split()
-            parents[int(folder.name)], ticks[int(folder.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
-    found = [pid]
-    for one in found:  # it grows while it is gone through
-        found += [child for child, parent in parents.items() if parent == one]
-    return {one: ticks.get(one, 0) for one in found[1:]}
 
 
 @with_ray

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from overread.cli.flags import whole_number
+from overread.cli.flags import add_ray, check_ray
 from overread.disk import growing, replacing
 from overread.errors import ImageError, SettingsError
 
@@ -43,14 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the model's warnings in it")
     form.add_argument("--csv", action="store_true", help="print CSV, a row an image")
-    form.add_argument(
-        "--ray",
-        action="store_true",
-        help="many workers by Ray, on this machine or RAY_ADDRESS's: Parquet files in --out",
-    )
-    parser.add_argument(
-        "--workers", type=whole_number, metavar="N", help="with --ray: how many (default: one a core)"
-    )
+    add_ray(parser, "predict by N workers of Ray, or one a core, and write Parquet files into the folder --out")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --json or --csv: write here, print nothing")
     parser.add_argument(
         "--engine",
@@ -62,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, and print as asked. Exit code 2 where any file could not be used; the others are printed too."""
     _check_out(args)
-    if args.ray:
+    if args.ray is not None:
         return _predict_by_ray(args)
     from overread.predict import Predictor, image_files
 
@@ -91,7 +84,7 @@ def _predict_by_ray(args: argparse.Namespace) -> int:
     """Predict by many workers, and say what they have written."""
     from overread.run.ray_predict import predict_all
 
-    found = predict_all(args.model, args.files, out=args.out, n_workers=args.workers or 0, engine=args.engine)
+    found = predict_all(args.model, args.files, out=args.out, n_workers=args.ray, engine=args.engine)
     failed = f", {found.n_failed} of them without one: see the column problem" if found.n_failed else ""
     print(f"{found.n_images} answers{failed}. They are in {found.folder}.")
     return SOME_FAILED if found.n_failed else 0
@@ -99,19 +92,20 @@ def _predict_by_ray(args: argparse.Namespace) -> int:
 
 def _check_ray(args: argparse.Namespace) -> None:
     """Refuse what goes with --ray without it, and --ray without a folder to fill."""
-    if args.ray and args.out is None:
+    check_ray(args)
+    if args.ray is not None and args.out is None:
         raise SettingsError("--ray writes a folder of Parquet files: name it by --out.")
-    if args.workers is not None and not (args.ray and args.workers >= 1):
-        raise SettingsError(f"--workers {args.workers}: it is 1 or more, and goes with --ray.")
+    if args.ray is not None and (args.csv or args.json):
+        raise SettingsError("--ray writes Parquet files, neither CSV nor JSON. Leave out one of them.")
     remote = next((file for file in args.files if isinstance(file, str)), None)
-    if remote is not None and not args.ray:
+    if remote is not None and args.ray is None:
         raise SettingsError(f"{remote} is not on this machine: such files are read with --ray.")
 
 
 def _check_out(args: argparse.Namespace) -> None:
     """Refuse a file that --out would not fill, or one that is no table: an image, say."""
     _check_ray(args)
-    if args.out is None or args.ray:
+    if args.out is None or args.ray is not None:
         return
     if not (args.json or args.csv):
         raise SettingsError("--out goes with --json or --csv; add one of them.")

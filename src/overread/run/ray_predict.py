@@ -49,14 +49,13 @@ def predict_all(
     files = [file for source in sources for file in _files(source)]
     if not files:
         raise ImageError(f"No files in {', '.join(map(str, sources))}. Give images, or folders that hold some.")
-    with cluster(n_workers) as ray, replacing_folder(out) as folder:
-        _write(ray, files, folder, model=model.absolute(), card=card, n_workers=n_workers, engine=engine)
+    with cluster(n_workers) as ray, replacing_folder(out) as folder, tempfile.TemporaryDirectory() as here:
+        worker = {"model": model.absolute(), "card": card, "engine": engine, "folder": Path(here)}
+        _write(ray, files, folder, worker=worker, n_workers=n_workers)
         return Answered(folder=out, **_count(folder))
 
 
-def _write(
-    ray: Any, files: list[dict[str, str]], folder: Path, *, model: Path, card: Card, n_workers: int, engine: str
-) -> None:
+def _write(ray: Any, files: list[dict[str, str]], folder: Path, *, worker: dict[str, Any], n_workers: int) -> None:
     """Have the workers predict, and write what they give as they give it."""
     import ray.data as data
 
@@ -65,7 +64,7 @@ def _write(
     blocks = -(-len(files) // FILES_AT_ONCE)
     answers = data.from_items(files, override_num_blocks=blocks).map_batches(
         _Answers,
-        fn_constructor_kwargs={"model": model, "card": card, "engine": engine},
+        fn_constructor_kwargs=worker,
         batch_size=FILES_AT_ONCE,
         compute=data.ActorPoolStrategy(size=min(n_workers, blocks)),
         num_cpus=1,
@@ -76,14 +75,15 @@ def _write(
 class _Answers:
     """One worker: a predictor on one core."""
 
-    def __init__(self, model: Path, card: Card, engine: str) -> None:
+    def __init__(self, model: Path, card: Card, engine: str, folder: Path) -> None:
         self.predictor = Predictor(model, engine=engine, threads=1)
-        self.schema = _schema(card)
+        self.schema, self.folder = _schema(card), folder
+        folder.mkdir(exist_ok=True)  # where this is another machine than the one that removes it in the end
 
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
 
-        with tempfile.TemporaryDirectory(prefix="overread-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             names = {_at_hand(at, n, Path(folder)): name for n, (name, at) in enumerate(_pairs(batch))}
             rows = [_row(p, names[p.path]) for p in self.predictor.predict_files(list(names))]
         return pyarrow.Table.from_pylist(rows, schema=self.schema)

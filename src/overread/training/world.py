@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from overread.errors import RunError
+from overread.errors import LostWorkerError
 
 Value = TypeVar("Value")
 
@@ -142,7 +142,7 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:  # torch's own errors of a connection share no narrower root
-        raise RunError(
+        raise LostWorkerError(
             "Another worker of this training has stopped, and what it said tells why. What was trained is kept: "
             f"go on with overread train --resume RUN, under the same torchrun. ({str(fault).splitlines()[0][:160]})"
         ) from fault

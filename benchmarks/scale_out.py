@@ -1,8 +1,8 @@
 """What several workers gain: training by torchrun, predictions by Ray, each with one core; and what a lost one costs.
 
-Ideal is the speed of one worker times their number. Two processes that have nothing to do with each other stand
-beside it: what memory and cores that are shared already cost without a word between workers. Each figure is the median
-of rounds, in turns. Training: ResNet-18 at 224 pixels, batch 32, all of it learns. Start-up counts for nothing, and is
+Ideal is the speed of one worker times their number. Beside it stand two processes that have nothing to do with each
+other: what memory and cores that are shared already cost without a word between workers. Each figure is the median of
+rounds, in turns. Training: ResNet-18 at 224 pixels, batch 32, all of it learns. Start-up counts for nothing, and is
 told apart. Run it on an idle machine.
 
     python benchmarks/scale_out.py                  # ten minutes on two cores
@@ -49,7 +49,7 @@ def worker(n_images: int, folder: Path) -> None:
         torch.set_num_threads(1)
         history = train_network(
             create("resnet18", 2, seed=0), train=train, val=val, n_classes=2, world=world, watch=Silent(),
-            settings=recipe_settings("default", epochs=3, batch_size=32, device="cpu", learn="all"),
+            settings=recipe_settings("default", epochs=3, device="cpu", learn="all", precision="float32"),
             normalise=Normaliser((0.5,) * 3, (0.25,) * 3), folder=folder / f"{os.getpid()}",
         )  # fmt: skip
     print(json.dumps([row.seconds for row in history][1:]))
@@ -86,8 +86,9 @@ def make_images(folder: Path, n: int) -> Path:
 
 
 def train_words(images: Path, out: Path) -> list[str]:
-    flags = "--backbone resnet18 --weights none --device cpu --epochs 2 --no-audit --seed 0 --learning-rate 1e-5"
-    return ["-m", "overread", "train", str(images), *flags.split(), "--patient-regex", r"/(p\d+)-", "--out", str(out)]
+    flags = "--backbone resnet18 --weights none --device cpu --precision float32 --epochs 2 --no-audit --seed 0"
+    more = ["--learning-rate", "1e-5", "--patient-regex", r"/(p\d+)-", "--out", str(out)]
+    return ["-m", "overread", "train", str(images), *flags.split(), *more]
 
 
 def descendants(pid: int) -> dict[int, float]:
@@ -104,7 +105,7 @@ def descendants(pid: int) -> dict[int, float]:
     return {one: seconds.get(one, 0) for one in found[1:]}
 
 
-def timed(words: list[str], *, kill: str = "", after_s: float = 0, once: Path | None = None) -> float:
+def timed(words: list[str], *, kill: tuple[str, ...] = (), after_s: float = 0, once: Path | None = None) -> float:
     """Seconds of a command, one of whose workers is killed: by title, once it has computed and a file is there."""
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -114,14 +115,13 @@ def timed(words: list[str], *, kill: str = "", after_s: float = 0, once: Path | 
         time.sleep(0.1)
         if once is not None and not once.exists():
             continue
-        titles = {}
         for pid, seconds in descendants(process.pid).items():
             with suppress(OSError):
-                if seconds > after_s and kill in Path(f"/proc/{pid}/cmdline").read_text():
-                    titles[pid] = seconds
-        if titles:
-            os.kill(max(titles), signal.SIGKILL)
-            kill = ""
+                told = Path(f"/proc/{pid}/cmdline").read_text() + "\0" + Path(f"/proc/{pid}/environ").read_text()
+                if kill and seconds > after_s and all(word in told for word in kill):
+                    os.kill(pid, signal.SIGKILL)
+                    print(f"killed after {time.perf_counter() - began:.0f} s")
+                    kill = ()
     process.wait()
     return time.perf_counter() - began
 
@@ -152,7 +152,9 @@ def show_lost_worker(images: Path, folder: Path) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     whole, cut = folder / "whole", folder / "cut"
     undisturbed = timed([*launcher, *train_words(images, whole)])
-    disturbed = timed([*launcher, *train_words(images, cut)], kill="overread", once=cut / bundle.RESUME)
+    disturbed = timed(
+        [*launcher, *train_words(images, cut)], kill=("-m\0overread\0train", "\0RANK=1\0"), once=cut / bundle.RESUME
+    )
     first, second = bundle.load_weights(whole), bundle.load_weights(cut)
     apart = max(float(np.abs(first[name] - second[name]).max()) for name in first)
     print(
@@ -183,7 +185,7 @@ def show_predicting(model: Path, images: Path, few: Path, folder: Path, rounds: 
             )
         shares.append(seconds[1] / seconds[N_WORKERS] / N_WORKERS)
     print(f"predictions by two workers of Ray: {statistics.median(shares):.0%} of the ideal, start-up left out")
-    disturbed = predict(model, images, folder / "killed", N_WORKERS, kill="MapWorker", after_s=4)
+    disturbed = predict(model, images, folder / "killed", N_WORKERS, kill=("MapWorker",), after_s=4)
     paths = dataset.dataset(folder / "killed", format="parquet").to_table(columns=["path"])["path"].to_pylist()
     print(
         f"Ray, a worker killed: {disturbed:.1f} s, {len(set(paths))} of {n} images, "

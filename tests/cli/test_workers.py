@@ -24,7 +24,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "
 
 def command(source: Path, out: Path, tiny: list[str], *more: str) -> list[str]:
     # batches are few and steps small: what is compared is one training, not how chance grows in it
-    small = ["--epochs", "3", "--learning-rate", "1e-4", "--patient-regex", r"/(\w\d)-"]
+    small = ["--epochs", "3", "--learning-rate", "1e-4", "--precision", "float32", "--patient-regex", r"/(\w\d)-"]
     return [*TORCHRUN, *more, "-m", "overread", "train", str(source), *tiny, *small, "--out", str(out)]
 
 

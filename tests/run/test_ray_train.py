@@ -21,7 +21,8 @@ from overread.training.history import History
 TIMEOUT_S = 400
 SMALL = [
     "--backbone", "test_resnet", "--weights", "none", "--epochs", "3", "--batch-size", "8", "--size-px", "32",
-    "--device", "cpu", "--workers", "0", "--learning-rate", "1e-4", "--patient-regex", r"/(\w\d)-", "--no-audit",
+    "--device", "cpu", "--workers", "0", "--learning-rate", "1e-4",
+    "--precision", "float32", "--patient-regex", r"/(\w\d)-", "--no-audit",
 ]  # fmt: skip
 with_ray = pytest.mark.skipif(
     not (ray_cluster.has("ray") and ray_cluster.has("pyarrow")), reason="Ray is not installed"

@@ -56,7 +56,15 @@ def make_part(n: int, *, seed: int, rare: bool) -> Part:
 
 def do(lesson: dict[str, Any], folder: Path, world: World = ALONE) -> tuple[History, dict[str, Any]]:
     """One training: its history, and the weights that this worker has at the end."""
-    given = {"epochs": 3, "batch_size": 8, "device": "cpu", "views": 2, "learning_rate": 1e-4, **lesson}
+    given = {
+        "epochs": 3,
+        "batch_size": 8,
+        "device": "cpu",
+        "views": 2,
+        "learning_rate": 1e-4,
+        "precision": "float32",
+        **lesson,
+    }
     n, rare, stop_after = given.pop("n"), given.pop("rare", False), given.pop("stop_after", 0)
 
     def learn(watch: Silent) -> tuple[History, dict[str, Any]]:

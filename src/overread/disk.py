@@ -55,6 +55,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Lend a temporary folder beside `path`, which must not be there, and give it that name after a clean end."""
+    path = Path(path)
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if (failure := _explain(error, path, temporary)) is not None:
+            raise failure from error
+        raise
+
+
+@contextmanager
 def growing(path: str | Path, *, key: str) -> Iterator[BinaryIO]:
     """Lend a file that is written bit by bit and becomes `path` at a clean end; a process that ends early leaves it.
 

@@ -9,6 +9,7 @@ OverreadError
 ├── ModelError         a network or a model folder cannot be used
 │   └── WeightsError   pretrained weights cannot be found, or do not fit
 └── RunError           a training run cannot start, go on, or be written
+    └── LostWorkerError another worker of the same training has stopped
 
 A message says what, where, what was found, and what to do. It never holds a patient's name or
 identifier: patients are named by `patient_hash`.
@@ -57,3 +58,7 @@ class WeightsError(ModelError):
 
 class RunError(OverreadError):
     """A training run cannot start, go on, or be written."""
+
+
+class LostWorkerError(RunError):
+    """Another worker of the same training has stopped."""

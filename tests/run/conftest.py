@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,3 +51,34 @@ def finished(cohort_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> J
     job = make_job(cohort_folder, tmp_path_factory.mktemp("finished") / "run")
     train(job)
     return job
+
+
+@pytest.fixture
+def busy_below() -> Callable[..., int]:
+    """Find a process below one that was started, by its title, once it has computed for so long."""
+
+    def find(process: subprocess.Popen[str], title: str, *, after_s: float, wait_s: float = 240) -> int:
+        ends = time.monotonic() + wait_s
+        while time.monotonic() < ends and process.poll() is None:
+            for pid, seconds in descendants(process.pid).items():
+                with suppress(OSError):
+                    if seconds > after_s and title in Path(f"/proc/{pid}/cmdline").read_text():
+                        return pid
+            time.sleep(0.05)
+        raise AssertionError(f"no worker was seen; {process.communicate()}")
+
+    return find
+
+
+def descendants(pid: int) -> dict[int, float]:
+    """The processes below one, and the seconds of computing that each has had."""
+    parents, seconds = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rsplit(")")[-1].split()
+            parents[int(folder.name)] = int(fields[1])
+            seconds[int(folder.name)] = (int(fields[11]) + int(fields[12])) / 100
+    found = [pid]
+    for one in found:  # it grows while it is gone through
+        found += [child for child, parent in parents.items() if parent == one]
+    return {one: seconds.get(one, 0) for one in found[1:]}

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overread.cli.flags import given_flags, number, whole_number
+from overread.cli.flags import add_ray, check_ray, given_flags, number, whole_number
 from overread.cli.train import (
     add_audit,
     add_job_flags,
@@ -14,6 +14,7 @@ from overread.cli.train import (
     check_workers,
     make_job,
     new_folder,
+    side_by_side,
 )
 from overread.data.cohort import CohortSettings
 from overread.errors import SettingsError
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folds", type=whole_number, metavar="K", help="cross-validate each network, on the same folds"
     )
     parser.add_argument("--repeats", type=whole_number, metavar="R", help="with --folds: all of it R times")
+    add_ray(parser, "N trainings at once by Ray, or one a core")
     add_audit(parser)
     add_job_flags(parser, omit=("backbone",))
 
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     names = _networks(args)
     check_workers(args)
     check_folds(args)
+    check_ray(args)
     job = make_job(args, out=args.out or new_folder(args.source))
     from overread.cli.console import ConsoleWatcher, loading_torch
     from overread.cli.outcome import print_several, told_to_repeat
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             words = _cross_validate(args, jobs, job.out, watch)
         else:
             with told_to_repeat(job.out):
-                outcomes = many.run_all(jobs, out=job.out, watch=watch)
+                outcomes = many.run_all(jobs, out=job.out, watch=watch, side_by_side=side_by_side(args))
             print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=False)
             words = compare_tested(
                 {name: one.folder for name, one in outcomes.items()}, margin=args.margin, out=job.out
@@ -98,7 +101,14 @@ def _cross_validate(args: argparse.Namespace, jobs: dict[str, Job], out: Path, w
     from overread.run.folds import compare_folds, cross_validate_each
 
     with told_to_repeat(out):
-        found = cross_validate_each(jobs, out=out, n_folds=args.folds, n_repeats=args.repeats or 1, watch=watch)
+        found = cross_validate_each(
+            jobs,
+            out=out,
+            n_folds=args.folds,
+            n_repeats=args.repeats or 1,
+            watch=watch,
+            side_by_side=side_by_side(args),
+        )
     for name, one in found.items():
         watch.console.print(f"\n{name}", style="bold", markup=False)
         print_folds(one, out=out / name, console=watch.console)

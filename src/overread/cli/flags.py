@@ -8,6 +8,8 @@ import types
 import typing
 from typing import Any
 
+from overread.errors import SettingsError
+
 
 def add_flags(parser: argparse.ArgumentParser, kind: type[Any], *, title: str, omit: tuple[str, ...] = ()) -> None:
     """Add a flag for each field of `kind`; a flag that is not given stays out of `given_flags`."""
@@ -53,6 +55,19 @@ def whole_number(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def add_ray(parser: argparse.ArgumentParser, sentence: str) -> None:
+    """Declare --ray, with or without a number of workers; None where it is not given, 0 where Ray is to choose."""
+    parser.add_argument(
+        "--ray", nargs="?", type=whole_number, const=0, metavar="N", help=f"{sentence} (pip install 'overread[ray]')"
+    )
+
+
+def check_ray(args: argparse.Namespace) -> None:
+    """Refuse a number of workers that makes no sense."""
+    if args.ray is not None and args.ray < 0:
+        raise SettingsError(f"--ray {args.ray} is out of range; it is 1 or more, or has no number.")
 
 
 def number(text: str) -> float:

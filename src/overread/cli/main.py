@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from overread import __version__
+from overread.cli.workers import run_verb
 from overread.errors import OverreadError
 
 VERBS = {
@@ -118,7 +119,7 @@ def run(arguments: Sequence[str]) -> int:
     _ready_streams()
     args = parse(arguments)
     try:
-        code: int = importlib.import_module(f"overread.cli.{args.verb}").run(args)
+        code = run_verb(importlib.import_module(f"overread.cli.{args.verb}").run, args)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone

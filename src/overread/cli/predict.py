@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from overread.cli.flags import add_ray, check_ray
 from overread.disk import growing, replacing
 from overread.errors import ImageError, SettingsError
 
@@ -28,7 +29,8 @@ the same command again."""
 EXAMPLE = """\
 overread predict runs/first scan.dcm
 overread predict runs/first scans/ more/*.png --csv --out answers.csv
-overread predict runs/first scan.dcm --json"""
+overread predict runs/first scan.dcm --json
+overread predict runs/first s3://bucket/scans --ray --out answers.parquet"""
 SOME_FAILED = 2
 ROWS_OF_A_TABLE = 500
 """more are shown as several tables: the width of a column is known only once all of its rows are"""
@@ -37,10 +39,11 @@ ROWS_OF_A_TABLE = 500
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model folder that overread train wrote")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE-OR-FOLDER", help="images, or folders of images")
+    parser.add_argument("files", nargs="+", type=_file, metavar="FILE-OR-FOLDER", help="images, or folders of images")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with the model's warnings in it")
     form.add_argument("--csv", action="store_true", help="print CSV, a row an image")
+    add_ray(parser, "predict by N workers of Ray, or one a core, and write Parquet files into the folder --out")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --json or --csv: write here, print nothing")
     parser.add_argument(
         "--engine",
@@ -52,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, and print as asked. Exit code 2 where any file could not be used; the others are printed too."""
     _check_out(args)
+    if args.ray is not None:
+        return _predict_by_ray(args)
     from overread.predict import Predictor, image_files
 
     predictor = Predictor(args.model, engine=args.engine)
@@ -70,9 +75,37 @@ def run(args: argparse.Namespace) -> int:
     return SOME_FAILED if n_failed else 0
 
 
+def _file(text: str) -> Path | str:
+    """A path, or an address as it is: a path would lose one of its slashes."""
+    return text if "://" in text else Path(text)
+
+
+def _predict_by_ray(args: argparse.Namespace) -> int:
+    """Predict by many workers, and say what they have written."""
+    from overread.run.ray_predict import predict_all
+
+    found = predict_all(args.model, args.files, out=args.out, n_workers=args.ray, engine=args.engine)
+    failed = f", {found.n_failed} of them without one: see the column problem" if found.n_failed else ""
+    print(f"{found.n_images} answers{failed}. They are in {found.folder}.")
+    return SOME_FAILED if found.n_failed else 0
+
+
+def _check_ray(args: argparse.Namespace) -> None:
+    """Refuse what goes with --ray without it, and --ray without a folder to fill."""
+    check_ray(args)
+    if args.ray is not None and args.out is None:
+        raise SettingsError("--ray writes a folder of Parquet files: name it by --out.")
+    if args.ray is not None and (args.csv or args.json):
+        raise SettingsError("--ray writes Parquet files, neither CSV nor JSON. Leave out one of them.")
+    remote = next((file for file in args.files if isinstance(file, str)), None)
+    if remote is not None and args.ray is None:
+        raise SettingsError(f"{remote} is not on this machine: such files are read with --ray.")
+
+
 def _check_out(args: argparse.Namespace) -> None:
     """Refuse a file that --out would not fill, or one that is no table: an image, say."""
-    if args.out is None:
+    _check_ray(args)
+    if args.out is None or args.ray is not None:
         return
     if not (args.json or args.csv):
         raise SettingsError("--out goes with --json or --csv; add one of them.")

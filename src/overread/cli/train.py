@@ -9,14 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overread.cli.flags import add_flags, given_flags, whole_number
+from overread.cli.flags import add_flags, add_ray, check_ray, given_flags, whole_number
 from overread.data.cohort import CohortSettings
 from overread.errors import RunError, SettingsError
 from overread.settings import RECIPES, ImageSettings, TrainSettings, from_dict, recipe_settings
+from overread.training.torchrun import n_restarts
 
 if TYPE_CHECKING:
     from overread.cli.console import ConsoleWatcher
     from overread.run.job import Job
+    from overread.run.many import SideBySide
+    from overread.run.outputs import Outcome
 
 MOST_WORKERS = 256
 ABOUT = """\
@@ -54,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=whole_number, default=1, metavar="N", help="train N seeds and report the spread"
     )
     add_folds(parser)
+    add_ray(
+        parser, "train by N workers of Ray, one a GPU, as one would; with --folds or --seeds, N trainings at once"
+    )
     add_audit(parser)
     add_job_flags(parser)
 
@@ -167,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
 
     with loading_torch():
         from overread.run import many
-        from overread.run.train import resume, train
+        from overread.run.train import resume
 
     with ConsoleWatcher() as watch:
         if args.resume is not None:
@@ -175,7 +181,9 @@ def run(args: argparse.Namespace) -> int:
                 outcome = resume(args.resume, watch=watch, workers=n_workers(args), finish=args.finish)
         elif args.seeds > 1:
             with told_to_repeat(job.out):
-                outcomes = many.run_all(many.by_seed(job, args.seeds), out=job.out, watch=watch)
+                outcomes = many.run_all(
+                    many.by_seed(job, args.seeds), out=job.out, watch=watch, side_by_side=side_by_side(args)
+                )
             print_several(outcomes, table_file=job.out / many.TABLE, console=watch.console, spread=True)
             return 0
         elif args.folds is not None or args.leave_one_site_out:
@@ -183,9 +191,32 @@ def run(args: argparse.Namespace) -> int:
             return 0
         else:
             with told_how_to_go_on(job.out):
-                outcome = train(job, watch=watch)
+                outcome = _train(args, job, watch)
         print_outcome(outcome, console=watch.console)
     return 0
+
+
+def _train(args: argparse.Namespace, job: Job, watch: ConsoleWatcher) -> Outcome:
+    """One training, by this process or by those of Ray; started anew by torchrun it goes on with its folder."""
+    from overread.run.job import check_free
+    from overread.run.many import train_or_go_on
+    from overread.run.train import train
+
+    if args.ray is not None:
+        from overread.run.ray_train import train_by_ray
+
+        check_free(job.out)
+        return train_by_ray(job, n_workers=args.ray, watch=watch)
+    return (train_or_go_on if n_restarts() else train)(job, watch=watch)
+
+
+def side_by_side(args: argparse.Namespace) -> SideBySide | None:
+    """What does several trainings at once, where --ray asks for it."""
+    if args.ray is None:
+        return None
+    from overread.run.ray_train import train_side_by_side
+
+    return lambda jobs, watch: train_side_by_side(jobs, n_workers=args.ray, watch=watch)
 
 
 def _cross_validate(args: argparse.Namespace, job: Job, watch: ConsoleWatcher) -> None:
@@ -197,9 +228,11 @@ def _cross_validate(args: argparse.Namespace, job: Job, watch: ConsoleWatcher) -
     repeats = 1 if args.repeats is None else args.repeats
     with told_to_repeat(job.out):
         if args.folds is not None:
-            found = cross_validate(job, n_folds=args.folds, n_repeats=repeats, watch=watch)
+            found = cross_validate(
+                job, n_folds=args.folds, n_repeats=repeats, watch=watch, side_by_side=side_by_side(args)
+            )
         else:
-            found = leave_sites_out(job, n_repeats=repeats, watch=watch)
+            found = leave_sites_out(job, n_repeats=repeats, watch=watch, side_by_side=side_by_side(args))
     print_folds(found, out=job.out, console=watch.console)
 
 
@@ -225,6 +258,9 @@ def _check(args: argparse.Namespace) -> None:
                 "or start a new run."
             )
     check_workers(args)
+    check_ray(args)
+    if args.ray is not None and args.resume is not None:
+        raise SettingsError("--resume goes on in this process, or under torchrun. Leave out --ray.")
     if args.seeds < 1:
         raise SettingsError(f"--seeds {args.seeds} is out of range; it is 1 or more.")
     check_folds(args, seeds=args.seeds, sites=args.leave_one_site_out)

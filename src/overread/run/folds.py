@@ -78,7 +78,14 @@ class CrossValidation:
         )
 
 
-def cross_validate(job: Job, *, n_folds: int, n_repeats: int = 1, watch: Watcher | None = None) -> CrossValidation:
+def cross_validate(
+    job: Job,
+    *,
+    n_folds: int,
+    n_repeats: int = 1,
+    watch: Watcher | None = None,
+    side_by_side: many.SideBySide | None = None,
+) -> CrossValidation:
     """Train `n_folds` times, each patient being in the test part once; all that again for each repeat's seed.
 
     Everything goes below `job.out`; the same call goes on where one was stopped. Raises SettingsError for numbers
@@ -86,12 +93,13 @@ def cross_validate(job: Job, *, n_folds: int, n_repeats: int = 1, watch: Watcher
     """
     _check_numbers(n_folds, n_repeats)
     _check_patients(read_cohort(job.source, job.cohort), n_folds)
-    return _run(
-        job, {str(fold): f"fold:{fold}/{n_folds}" for fold in range(1, n_folds + 1)}, "fold", n_repeats, watch
-    )
+    rules = {str(fold): f"fold:{fold}/{n_folds}" for fold in range(1, n_folds + 1)}
+    return _run(job, rules, "fold", n_repeats, watch, side_by_side)
 
 
-def leave_sites_out(job: Job, *, n_repeats: int = 1, watch: Watcher | None = None) -> CrossValidation:
+def leave_sites_out(
+    job: Job, *, n_repeats: int = 1, watch: Watcher | None = None, side_by_side: many.SideBySide | None = None
+) -> CrossValidation:
     """Train once for each site, which is tested on; as `cross_validate` otherwise.
 
     Raises SplitError, before anything is trained, where fewer than two sites are known or one cannot be tested on.
@@ -104,11 +112,17 @@ def leave_sites_out(job: Job, *, n_repeats: int = 1, watch: Watcher | None = Non
             f"--leave-one-site-out needs two sites or more, found {len(sites)}. Name the column by --site-column."
         )
     _check_sites(cohort, sites, job)
-    return _run(job, {site: f"site:{site}" for site in sites}, "site", n_repeats, watch)
+    return _run(job, {site: f"site:{site}" for site in sites}, "site", n_repeats, watch, side_by_side)
 
 
 def cross_validate_each(
-    jobs: Mapping[str, Job], *, out: Path, n_folds: int, n_repeats: int = 1, watch: Watcher | None = None
+    jobs: Mapping[str, Job],
+    *,
+    out: Path,
+    n_folds: int,
+    n_repeats: int = 1,
+    watch: Watcher | None = None,
+    side_by_side: many.SideBySide | None = None,
 ) -> dict[str, CrossValidation]:
     """Cross-validate several networks on the same folds, each in a folder of its own below `out`."""
     many.check_ours(out, set(jobs))
@@ -116,7 +130,9 @@ def cross_validate_each(
     for name, job in jobs.items():
         first = next(iter(found.values())).folds[0].outcome.folder / AUDIT if found and job.audit else None
         job = dataclasses.replace(job, out=out / name, cache=out / CACHE, audited=first)
-        found[name] = cross_validate(job, n_folds=n_folds, n_repeats=n_repeats, watch=watch)
+        found[name] = cross_validate(
+            job, n_folds=n_folds, n_repeats=n_repeats, watch=watch, side_by_side=side_by_side
+        )
     shutil.rmtree(out / CACHE, ignore_errors=True)
     return found
 
@@ -160,10 +176,17 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text)
 
 
-def _run(job: Job, rules: dict[str, str], kind: str, n_repeats: int, watch: Watcher | None) -> CrossValidation:
+def _run(
+    job: Job,
+    rules: dict[str, str],
+    kind: str,
+    n_repeats: int,
+    watch: Watcher | None,
+    side_by_side: many.SideBySide | None,
+) -> CrossValidation:
     planned = plan(job, rules, kind=kind, n_repeats=n_repeats)
     jobs = {name: one for name, (_, _, one) in planned.items()}
-    outcomes = many.run_all(jobs, out=job.out, watch=watch, beside=fold_files.NAMES)
+    outcomes = many.run_all(jobs, out=job.out, watch=watch, beside=fold_files.NAMES, side_by_side=side_by_side)
     folds = tuple(_read_fold(name, outcomes[name], *planned[name][:2]) for name in planned)
     found = CrossValidation(
         kind=kind,

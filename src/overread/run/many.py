@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from overread.audit.audit import FILE as AUDIT
@@ -22,6 +22,9 @@ from overread.run.train import resume, train
 from overread.training.watch import Silent, Watcher
 
 TABLE = "runs.csv"
+
+SideBySide = Callable[[Mapping[str, Job], Watcher], None]
+"""trains several jobs, each in its folder"""
 
 
 def by_seed(job: Job, n_seeds: int) -> dict[str, Job]:
@@ -51,26 +54,37 @@ def run_all(
     out: Path,
     watch: Watcher | None = None,
     beside: Collection[str] = (),
+    side_by_side: SideBySide | None = None,
 ) -> dict[str, Outcome]:
     """Run every job in a folder of its own below `out`, and write `runs.csv`: a row a run, a column a figure.
 
     The same command, given again after Ctrl-C or a crash, keeps what has ended and does what is left. All
     train on the same images: what the first one's audit says of them holds for the others, whatever their division.
-    `beside`: what the caller writes into `out` itself.
+    `beside`: what the caller writes into `out` itself. `side_by_side` trains beforehand, several at once.
     """
     watch = watch or Silent()
     check_ours(out, {*jobs, *beside})
     remove_leftovers(out)
+    placed = _placed(jobs, out)
+    if side_by_side is not None:
+        side_by_side(placed, watch)
     outcomes: dict[str, Outcome] = {}
-    for number, (name, job) in enumerate(jobs.items(), start=1):
+    for number, (name, job) in enumerate(placed.items(), start=1):
         watch.say(f"Run {number} of {len(jobs)}: {name}")
-        audited = out / next(iter(jobs)) / AUDIT if job.audit and outcomes else job.audited
-        job = dataclasses.replace(job, out=out / name, cache=job.cache or out / CACHE, audited=audited)
-        outcomes[name] = _run_one(job, watch)
+        outcomes[name] = train_or_go_on(job, watch=watch)
     shutil.rmtree(out / CACHE, ignore_errors=True)
     columns, rows = as_table(outcomes)
     write_csv(out / TABLE, columns, rows)
     return outcomes
+
+
+def _placed(jobs: dict[str, Job], out: Path) -> dict[str, Job]:
+    """Each job with its own folder below `out`, one cache for all, and the first one's audit for the others."""
+    placed: dict[str, Job] = {}
+    for name, job in jobs.items():
+        audited = out / next(iter(jobs)) / AUDIT if job.audit and placed else job.audited
+        placed[name] = dataclasses.replace(job, out=out / name, cache=job.cache or out / CACHE, audited=audited)
+    return placed
 
 
 def as_table(outcomes: dict[str, Outcome]) -> tuple[list[str], list[list[object]]]:
@@ -101,7 +115,8 @@ def check_ours(out: Path, ours: Collection[str]) -> None:
         raise RunError(f"{out} holds other things than runs ({others[0].name}). Choose a new folder for --out.")
 
 
-def _run_one(job: Job, watch: Watcher) -> Outcome:
+def train_or_go_on(job: Job, *, watch: Watcher) -> Outcome:
+    """Train, or go on with the very same job where its folder holds a part of it, or all."""
     if not (job.out / RECORD).exists():
         return train(job, watch=watch)
     earlier, _ = read_record(job.out)

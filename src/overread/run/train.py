@@ -21,13 +21,13 @@ from overread.model import bundle
 from overread.model.backbones import create
 from overread.model.export import check_exportable, export_onnx
 from overread.model.weights import Choice, choose_backbone, load_weights
+from overread.run.along import Lesson, learn
 from overread.run.audit import look
 from overread.run.inputs import SKIPPED, Inputs, describe, gather
 from overread.run.job import CACHE, RECORD, SPLIT, Job, check_free, claimed, read_record, write_record
 from overread.run.outputs import Outcome, finish_run, read_outcome
 from overread.run.speaker import TorchSpeaker
 from overread.training.batches import Normaliser
-from overread.training.course import train_network
 from overread.training.history import History
 from overread.training.machine import choose_machine
 from overread.training.phases import choose_learning
@@ -190,17 +190,15 @@ def fit_network(
     load_weights(network, choice.weights)
     if not finish:
         check_exportable(network, size_px=inputs.image.size_px)
-    history = train_network(
-        network,
+    lesson = Lesson(
         train=inputs.part("train"),
         val=inputs.part("val"),
         n_classes=len(inputs.cohort.classes),
         settings=job.train,
         normalise=Normaliser(choice.weights.mean, choice.weights.std),
         folder=job.out,
-        watch=watch,
-        go_on=not finish,
     )
+    history = learn(network, lesson, backbone=choice.backbone, watch=watch, go_on=not finish)
     if not len(history):
         raise RunError(f"No epoch of {job.out} has ended yet, so there is nothing to test. Leave out --finish.")
     best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(job.out).items()}

@@ -88,19 +88,27 @@ class Normaliser:
         return (unit_pixels - mean) / std
 
 
-def augment(unit_pixels: Tensor, *, flip: bool, generator: torch.Generator) -> Tensor:
+def augment(
+    unit_pixels: Tensor,
+    *,
+    flip: bool,
+    generator: torch.Generator,
+    n: int | None = None,
+    rows: slice = slice(None),
+) -> Tensor:
     """Small changes that leave a diagnosis as it is: another position, another exposure.
 
     Rotation up to 15 degrees, scale by up to 1.35, shift up to 4 % of the width, contrast by up to 1.28,
     brightness up to 12 % of the range, gamma up to 1.35, each drawn anew for each image; a mirror image only
     on request.
 
-    pixels: (b, 3, h, w) float32 in 0 to 1, returned in the same shape and range.
+    pixels: (b, 3, h, w) float32 in 0 to 1, returned in the same shape and range. Where these are but the `rows` of a
+    batch of `n`, the chance of the whole batch is drawn, so that its parts are changed as the whole would be.
     """
-    n = len(unit_pixels)
+    n = len(unit_pixels) if n is None else n
 
     def between(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=generator) * (high - low) + low
+        return torch.rand(n, generator=generator)[rows] * (high - low) + low
 
     angle = between(-ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180)
     scale = torch.exp(between(-SCALE_LOG, SCALE_LOG))
@@ -108,7 +116,7 @@ def augment(unit_pixels: Tensor, *, flip: bool, generator: torch.Generator) -> T
     contrast = torch.exp(between(-CONTRAST_LOG, CONTRAST_LOG))
     brightness = between(-BRIGHTNESS, BRIGHTNESS)
     gamma = torch.exp(between(-GAMMA_LOG, GAMMA_LOG))
-    mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0) if flip else torch.ones(n)
+    mirror = torch.where(torch.rand(n, generator=generator)[rows] < 0.5, -1.0, 1.0) if flip else torch.ones(n)[rows]
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     affine = torch.stack(
         [

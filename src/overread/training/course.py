@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from overread.training.feeder import Feeder
 from overread.training.head import solve_head
 from overread.training.history import History
 from overread.training.loop import Measure, Progress, Trainer, load_resume
-from overread.training.machine import choose_machine
+from overread.training.machine import Machine, choose_machine
 from overread.training.memory import keep_freed_memory
 from overread.training.optimizer import class_weights, freeze_stages
 from overread.training.phases import LEAST_GAIN, Phase, gains, plan
 from overread.training.sources import Pixels
 from overread.training.watch import Watcher
+from overread.training.world import ALONE, World
 
 
 def train_network(
@@ -38,24 +40,29 @@ def train_network(
     folder: Path,
     watch: Watcher,
     go_on: bool = True,
+    world: World = ALONE,
 ) -> History:
     """Train a network through all phases of its settings; the best epoch's weights are in the folder.
 
-    An earlier run of the same folder is taken up where it stood; `go_on` False trains no further.
+    An earlier run of the same folder is taken up where it stood; `go_on` False trains no further. Each worker of
+    `world` calls this with the same arguments, but for the network's weights: the first one's count. It alone writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    machine = choose_machine(settings)
+    machine = dataclasses.replace(choose_machine(settings), world=world)
     if machine.device.type == "cpu":
         keep_freed_memory()
     network.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    progress = load_resume(folder, network)
+    progress = world.agree(load_resume(folder, network) if world.is_first else Progress())
+    world.share_weights(network)
     if go_on:
         changed = settings.augment != "none"
         learnt = Pixels(part=train, normalise=normalise, device=machine.device, augment=changed, flip=settings.flip)
         held = Pixels(part=val, normalise=normalise, device=machine.device)
         feeder = Feeder(network, learnt, held, machine=machine, folder=folder, seed=settings.seed, watch=watch)
         phases = plan(settings, machine, len(stages_of(network)))
-        _Course(network, phases, feeder, progress, n_classes=n_classes, folder=folder, watch=watch).run()
+        _Course(
+            network, phases, feeder, progress, n_classes=n_classes, machine=machine, folder=folder, watch=watch
+        ).run()
     return progress.history
 
 
@@ -70,13 +77,13 @@ class _Course:
         progress: Progress,
         *,
         n_classes: int,
+        machine: Machine,
         folder: Path,
         watch: Watcher,
     ) -> None:
         self.network, self.phases, self.feeder, self.progress = network, phases, feeder, progress
         self.stages = stages_of(network)
-        self.n_classes, self.folder, self.watch = n_classes, folder, watch
-        self.machine = choose_machine(phases[0].settings)
+        self.n_classes, self.machine, self.folder, self.watch = n_classes, machine, folder, watch
 
     def run(self) -> None:
         """Go through the phases that are left, as long as each gains."""
@@ -111,17 +118,19 @@ class _Course:
         """A phase begins with the best weights so far, and is measured against them."""
         if not len(self.progress.history):
             return
-        best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(self.folder).items()}
-        self.network.load_state_dict(best)
+        if self.machine.world.is_first:
+            best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(self.folder).items()}
+            self.network.load_state_dict(best)
+        self.machine.world.share_weights(self.network)
         self.progress.losses_before, self.progress.optimizer = self.progress.losses, {}
 
     def _is_solved(self) -> bool:
         losses = self.progress.losses
-        return losses is not None and bool(losses.mean() < LEAST_GAIN)
+        return self.machine.world.agree(losses is not None and bool(losses.mean() < LEAST_GAIN))
 
     def _gained(self) -> bool:
         before, now = self.progress.losses_before, self.progress.losses
-        return before is None or now is None or gains(before, now)
+        return self.machine.world.agree(before is None or now is None or gains(before, now))
 
     def _trainer(self, phase: Phase, *, views: int, room: int, first: int | None = None) -> Trainer:
         first = phase.first if first is None else first
@@ -156,6 +165,7 @@ class _Course:
             head.weight.copy_(solved.weight)  # type: ignore[operator]
             if head.bias is not None:
                 head.bias.copy_(solved.bias)  # type: ignore[operator]
+        self.machine.world.share_weights(head)
         logits = [x @ solved.weight.numpy().T + solved.bias.numpy() for x in (learnt, held)]
         probabilities = metrics.softmax(logits[0])
         right = float((probabilities.argmax(axis=1) == train).mean())

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from overread.errors import RunError
 from overread.model import bundle
@@ -23,7 +24,9 @@ from overread.training.machine import Machine
 from overread.training.optimizer import freeze_stages, make_loss, make_optimizer, rate_factor, set_rates
 from overread.training.phases import Phase
 from overread.training.sources import run_over
+from overread.training.statistics import of_whole_batch
 from overread.training.watch import Watcher
+from overread.training.world import Share
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Trainer:
         if self.progress.optimizer:
             take_up(self.optimizer, self.progress.optimizer)
         for epoch in range(done, self.settings.epochs):
-            if self._out_of_patience(before):
+            if self.machine.world.agree(self._out_of_patience(before)):
                 break
             began = time.perf_counter()
             train = self.run_epoch(epoch, before=before)
@@ -116,8 +119,12 @@ class Trainer:
         best = progress.history.is_best(self.settings.select)
         if best:
             progress.losses = metrics.log_losses(labels, probabilities)
-            bundle.save_weights(self.folder, to_arrays(self.network.state_dict()))
-        save_resume(self.folder, self.network, self.optimizer, progress)  # last: a crash repeats an epoch, skips none
+        if self.machine.world.is_first:
+            if best:
+                bundle.save_weights(self.folder, to_arrays(self.network.state_dict()))
+            save_resume(
+                self.folder, self.network, self.optimizer, progress
+            )  # last: a crash repeats an epoch, skips none
         self.watch.epoch(row, best)
 
     def run_epoch(self, epoch: int, *, before: int = 0) -> Measure:
@@ -129,6 +136,7 @@ class Trainer:
         for module in self.still:
             module.eval()
         total_loss, n_right, done = 0.0, 0, 0
+        self.machine.world.share_weights(self.network)  # they are the same but for the last digit, if that
         n_batches = len(batch_bounds(n, settings.batch_size))
         what = (
             f"epoch {before + epoch + 1}"
@@ -136,7 +144,7 @@ class Trainer:
             else f"epoch {before + epoch + 1}/{before + settings.epochs}"
         )
         with torch.random.fork_rng(devices=self._gpus()):  # dropout knows no generator but the global one
-            torch.manual_seed(generator.initial_seed())
+            torch.manual_seed(generator.initial_seed() ^ self.machine.world.rank)
             batches = shuffled(n, batch_size=settings.batch_size, generator=generator)
             for number, chosen in enumerate(batches):
                 step = epoch * n_batches + number
@@ -154,15 +162,20 @@ class Trainer:
         return Measure(total_loss / done, n_right / done)
 
     def _step(self, chosen: NDArray[np.int64], generator: torch.Generator) -> tuple[float, int]:
-        inputs = self.fed.train.inputs(chosen, generator)
+        world = self.machine.world
+        share = world.share(len(chosen))
+        inputs = self.fed.train.inputs(chosen, generator, share.rows)
         labels = torch.from_numpy(self.fed.train.labels[chosen]).to(self.machine.device)
-        with self.machine.autocast():
-            logits = self.fed.network(inputs)
-            loss = self.loss(logits, labels)
+        with self.machine.autocast(), of_whole_batch(world, share):
+            logits = self.fed.network(inputs)[: share.n]
+            loss = loss_of_share(self.loss, logits, labels, share)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
+        right = (logits.detach().argmax(dim=1) == labels[share.rows][: share.n]).sum()
+        figures = torch.stack([loss.detach(), right.to(loss.dtype)])
+        loss, right = world.sum_gradients(self.network.parameters(), figures)
         self.optimizer.step()
-        return float(loss.detach()), int((logits.detach().argmax(dim=1) == labels).sum())
+        return float(loss), int(right)
 
     def _rate(self, epoch: int) -> float:
         """The learning rate of the pretrained layers in the middle of an epoch."""
@@ -182,6 +195,21 @@ class Trainer:
 
     def _gpus(self) -> Sequence[int]:
         return [torch.cuda.current_device()] if self.machine.device.type == "cuda" else []
+
+
+def loss_of_share(loss: nn.CrossEntropyLoss, logits: Tensor, labels: Tensor, share: Share) -> Tensor:
+    """What the images of a share add to the loss of their batch: the shares' losses sum to that of the whole.
+
+    logits: (share.n, k). labels: (share.of,), of the whole batch; with class weights its mean is a weighted one.
+    """
+    if share.n == share.of:
+        whole: Tensor = loss(logits, labels)
+        return whole
+    own = labels[share.rows][: share.n]
+    total = functional.cross_entropy(
+        logits, own, weight=loss.weight, label_smoothing=loss.label_smoothing, reduction="sum"
+    )
+    return total / (share.of if loss.weight is None else loss.weight[labels].sum())
 
 
 def save_resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from overread.errors import SettingsError
 from overread.settings import TrainSettings
+from overread.training.world import ALONE, World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,8 @@ class Machine:
 
     device: torch.device
     bfloat16: bool
+    world: World = ALONE
+    """the workers that share the images of every batch; there is one unless torchrun or Ray has started several"""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision where it was chosen, for steps of learning: what is measured or kept is float32."""

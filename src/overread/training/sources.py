@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from overread.training.batches import Normaliser, Part, augment, epoch_generator, in_order
 from overread.training.machine import Machine
 from overread.training.watch import Watcher
+from overread.training.world import ALL
 
 EVALUATION_BATCH = 64
 DISK_SHARE = 0.5
@@ -33,8 +34,13 @@ class Source(Protocol):
     def labels(self) -> NDArray[np.int64]:
         """(n,), class numbers."""
 
-    def inputs(self, chosen: NDArray[np.int64], generator: torch.Generator | None = None) -> Tensor:
-        """Inputs (b, ...) of the chosen images, on the device; with a generator as training wants them."""
+    def inputs(
+        self, chosen: NDArray[np.int64], generator: torch.Generator | None = None, rows: slice = ALL
+    ) -> Tensor:
+        """Inputs (b, ...) of the chosen images, on the device; with a generator as training wants them.
+
+        Only those of `rows` are made, and they are what they would be if all were.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +59,33 @@ class Pixels:
         """(n,), class numbers."""
         return self.part.labels
 
-    def inputs(self, chosen: NDArray[np.int64], generator: torch.Generator | None = None) -> Tensor:
-        """The chosen images; with a generator changed a little, where that is wanted."""
-        pixels = self.part.batch(chosen).to(self.device).float() / 255
+    def inputs(
+        self, chosen: NDArray[np.int64], generator: torch.Generator | None = None, rows: slice = ALL
+    ) -> Tensor:
+        """The `rows` of the chosen images; with a generator changed a little, where that is wanted."""
+        pixels = self.part.batch(chosen[rows]).to(self.device).float() / 255
         if self.augment and generator is not None:
-            pixels = augment(pixels, flip=self.flip, generator=generator)
+            pixels = augment(pixels, flip=self.flip, generator=generator, n=len(chosen), rows=rows)
         return self.normalise(pixels).contiguous(memory_format=torch.channels_last)
 
 
 def run_over(
     module: nn.Module, source: Source, *, machine: Machine, watch: Watcher, what: str
 ) -> NDArray[np.float32]:
-    """What a module gives for all images of a source, in their order: (n, ...). Nothing is learned."""
+    """What a module gives for all images of a source, in their order: (n, ...). Nothing is learned.
+
+    Each worker of `machine.world` runs its share, and all know the whole.
+    """
     module.eval()
     found: list[Tensor] = []
-    done, n = 0, len(source.labels)
+    done, n, world = 0, len(source.labels), machine.world
+    own = np.arange(n)[world.share(n).rows]
     with torch.inference_mode():
-        for chosen in in_order(n, batch_size=EVALUATION_BATCH):
-            found.append(module(source.inputs(chosen)).float().cpu())
-            done += len(chosen)
-            watch.step(what, done, n)
-    together: NDArray[np.float32] = torch.cat(found).numpy()
+        for chosen in in_order(len(own), batch_size=EVALUATION_BATCH):
+            found.append(module(source.inputs(own[chosen])).float().cpu())
+            done += len(chosen) * world.size
+            watch.step(what, min(done, n), n)
+    together: NDArray[np.float32] = world.gather_rows(torch.cat(found), n).numpy()
     return together
 
 
@@ -105,31 +117,36 @@ class Kept:
         return 2 * int(np.prod(self._shape))
 
     def fits(self) -> bool:
-        """Whether the disk has room for it, and as much again."""
-        return self.n_bytes <= DISK_SHARE * shutil.disk_usage(self._folder).free
+        """Whether the disk has room for it, and as much again: for one of each worker."""
+        world = self._machine.world
+        return world.all(self.n_bytes * world.n_local <= DISK_SHARE * shutil.disk_usage(self._folder).free)
 
     def fill(self, n_views: int, *, seed: int, watch: Watcher, what: str) -> None:
         """Run the frozen layers until there are so many views; the first is the image as it is."""
         if self._views is None:
             self._views = _file_of(self._shape, self._folder)
         self._before.eval()
-        n = len(self._pixels.part)
+        n, world = len(self._pixels.part), self._machine.world
         with torch.inference_mode():
             for view in range(self._n_filled, min(n_views, self._shape[0])):
                 generator = epoch_generator(seed, FIRST_VIEW + view) if view else None
                 for chosen in in_order(n, batch_size=EVALUATION_BATCH):
-                    made = _last(self._before(self._pixels.inputs(chosen, generator)))
-                    self._views[view, chosen] = made.clamp(-LARGEST, LARGEST).half().cpu().numpy()
+                    share = world.share(len(chosen))
+                    made = _last(self._before(self._pixels.inputs(chosen, generator, share.rows)))
+                    made = world.gather_rows(made.clamp(-LARGEST, LARGEST).half().cpu(), len(chosen))
+                    self._views[view, chosen] = made.numpy()
                     watch.step(f"{what}, view {view + 1}" if n_views > 1 else what, int(chosen[-1]) + 1, n)
                 self._n_filled = view + 1
 
-    def inputs(self, chosen: NDArray[np.int64], generator: torch.Generator | None = None) -> Tensor:
+    def inputs(
+        self, chosen: NDArray[np.int64], generator: torch.Generator | None = None, rows: slice = ALL
+    ) -> Tensor:
         """Activations (b, ...) float32 of the chosen images; with a generator one view of each, drawn by lot."""
         assert self._views is not None
         views = np.zeros(len(chosen), np.int64)
         if generator is not None:
             views = torch.randint(self._n_filled, (len(chosen),), generator=generator).numpy()
-        read = torch.from_numpy(self._views[views, chosen]).to(self._machine.device).float()
+        read = torch.from_numpy(self._views[views[rows], chosen[rows]]).to(self._machine.device).float()
         return read.permute(0, 3, 1, 2) if read.ndim == 4 else read
 
 

@@ -25,6 +25,7 @@ VERBS = {
     "controls": "prove what a model's figures rest on, by training it wrongly on purpose",
     "checklist": "fill in a journal's reporting checklists from a model folder",
     "replay": "train again from a run's record, and say whether the result is the same",
+    "bench": "measure this machine: how near training and prediction come to its limits",
     "show": "print a network's layers and their parameters",
     "phantoms": "write synthetic CT patients with known lesions, as DICOM",
 }

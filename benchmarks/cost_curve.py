@@ -8,6 +8,7 @@ log(cost) over log(images): 1 is in proportion, 2 means that ten times the image
     python benchmarks/cost_curve.py                             # an hour and more on two cores
     python benchmarks/cost_curve.py --sizes 1000 10000 --backbone resnet18 --weights FILE
 
+Files are read once before each stage, so that the disk does not count: what it costs grows with other things.
 Peak memory is what the system says of the largest process of a stage, pages of mapped files included: they are given
 back when others need them. `own` leaves those out, and adds up all processes of the stage (Linux alone tells it).
 """
@@ -121,6 +122,12 @@ def turned(pixels: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
         (SIDE_PX, SIDE_PX), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
     )
     return np.asarray(made, np.float64)
+
+
+def read_all(folder: Path) -> None:
+    """Have every file in the system's memory, so that no stage waits for the disk."""
+    for path in folder.rglob("*.png"):
+        path.read_bytes()
 
 
 def command(stage: str, listed: Path, run: Path, args: argparse.Namespace) -> list[str]:
@@ -249,7 +256,7 @@ def report(costs: list[Cost]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="predict needs train")
     parser.add_argument("--backbone", default="test_resnet", help="small, so that 100,000 images end")
     parser.add_argument("--weights", default="none", help="as for overread train; none: everything learns at once")
     parser.add_argument("--learn", default="auto", help="as for overread train")
@@ -275,6 +282,7 @@ def walk(scratch: Path, args: argparse.Namespace) -> None:
         for stage in args.stages:
             words = command(stage, listed, folder / "run", args)
             log = folder / f"{stage}.log"
+            read_all(listed.parent / "images")
             found = measure(stage, n, words, limit_s=args.limit_s, log=log)
             note = epochs_of(folder / "run") if stage == "train" else ""
             costs.append(Cost(**{**asdict(found), "note": note}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 from overread.evaluate.calibrate import fit_caution
 from overread.evaluate.predictions import Predictions
 from overread.model.caution import Caution
+from overread.run import bench_reading, limits
 
 PATIENTS_A_CLASS = 6
 IMAGES_A_PATIENT = 4
@@ -55,6 +56,20 @@ def fresh_cohort(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cohort(tmp_path_factory.mktemp("cohort") / "shapes")
+
+
+@pytest.fixture(scope="module")
+def small_bench() -> Iterator[None]:
+    """Small matrices, arrays and phantoms for `overread bench`, one core and no GPU: seconds instead of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "ROUND_S", 0.001)
+        patch.setattr(limits, "SIDE", 256)
+        patch.setattr(limits, "COPIED_BYTES", 2**20)
+        patch.setattr(bench_reading, "PHANTOM_PX", 64)
+        patch.setattr(limits, "has_gpu", lambda: False)
+        patch.setattr(limits, "n_cores", lambda: 1)
+        patch.setattr(limits, "busy", lambda: None)
+        yield
 
 
 def make_predictions(

@@ -149,5 +149,20 @@ def test_features_lie_where_they_lie_and_have_the_colour_of_their_fact() -> None
     marked = {colour: by_class.svg.count(f"fill: {colour}") for colour in (BLUE, ORANGE)}
     assert all(marked.values())
     by_site = charts.space_chart(space, "site")
+    assert by_class.caption == "What the network sees of the images, by class"
     assert by_site.alt == "Features of 16 images in a plane, coloured by site: south, north."
     assert "unknown" not in by_site.svg
+
+
+def test_of_many_features_some_are_drawn_and_the_page_stays_small() -> None:
+    rng = np.random.default_rng(0)
+    n = 6_000
+    labels = np.arange(n) % 2
+    features = rng.normal(size=(n, 3)) + 4 * labels[:, None]
+    space = space_of(features, labels, ("normal", "tumor"), None, {}, rng)
+    drawn = charts.space_chart(space, "class")
+    assert drawn.caption.endswith("by class (1,000 of 6,000 images)")
+    assert "Features of 6000 images" in drawn.alt
+    assert len(drawn.svg) < 1_000_000
+    dots = {colour: drawn.svg.count(f"fill: {colour}") for colour in (BLUE, ORANGE)}
+    assert min(dots.values()) > 400

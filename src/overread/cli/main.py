@@ -27,6 +27,7 @@ VERBS = {
     "checklist": "fill in a journal's reporting checklists from a model folder",
     "quantize": "make a model smaller and faster: its network in 8-bit integers",
     "replay": "train again from a run's record, and say whether the result is the same",
+    "bench": "measure this machine: how near training and prediction come to its limits",
     "show": "print a network's layers and their parameters",
     "phantoms": "write synthetic CT patients with known lesions, as DICOM",
 }

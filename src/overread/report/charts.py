@@ -35,6 +35,8 @@ _STYLE = (
 _COLOURS = ("#2f80c9", "#d9730d", "#17917a", "#a45bc4", "#b8901a", "#1b9aaa", "#c0558a", "#7b8794")
 _SIZE_IN = (4.0, 3.3)
 _LEGEND_COLUMNS, _LEGEND_PT = 3, 8.5
+_MOST_DOTS = 1000
+"""more could not be told apart, and each takes 400 bytes of a picture: 15,000 images would make a page of 13 MB"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,23 +161,29 @@ def history_chart(history: History, best: int) -> Chart:
 
 @styled
 def space_chart(space: Space, fact: str) -> Chart:
-    """The features laid flat, a dot an image; the values of one fact with most images have a colour each."""
-    values = np.array(space.values[fact], dtype=object)
-    counts = Counter(value for value in values.tolist() if value)
+    """The features laid flat, a dot an image; the values of one fact with most images have a colour each.
+
+    Of many images an even choice is drawn, so that the page stays small.
+    """
+    counts = Counter(value for value in space.values[fact] if value)
     named = [value for value, _ in counts.most_common(len(_COLOURS) - 1)]
+    n = len(space.plane)
+    drawn = np.linspace(0, n - 1, min(n, _MOST_DOTS)).round().astype(int)
+    values, plane = np.array(space.values[fact], dtype=object)[drawn], space.plane[drawn]
+    some = f" ({len(drawn):,} of {n:,} images)" if len(drawn) < n else ""
 
     def draw(axes: Axes) -> None:
         rest = ~np.isin(values, named)
-        axes.plot(*space.plane[rest].T, "o", color=_LINE, markersize=3, alpha=0.6)
+        axes.plot(*plane[rest].T, "o", color=_LINE, markersize=3, alpha=0.6)
         for i, name in enumerate(named):
             label = _in_legend(name, len(named))
-            axes.plot(*space.plane[values == name].T, "o", color=_colour(i), markersize=4, alpha=0.75, label=label)
+            axes.plot(*plane[values == name].T, "o", color=_colour(i), markersize=4, alpha=0.75, label=label)
         axes.set(xticks=[], yticks=[], xlabel=_axis(space, 0), ylabel=_axis(space, 1))
 
     return _chart(
         draw,
-        alt=f"Features of {len(values)} images in a plane, coloured by {fact}: {', '.join(named)}.",
-        caption=f"What the network sees of the images, by {fact}",
+        alt=f"Features of {n} images in a plane, coloured by {fact}: {', '.join(named)}.",
+        caption=f"What the network sees of the images, by {fact}{some}",
         legend=named,
     )
 

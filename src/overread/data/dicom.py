@@ -134,9 +134,11 @@ def _check_codec(dataset: Dataset, path: Path) -> None:
 
 def _check_codestream(dataset: Dataset, path: Path) -> None:
     """Refuse a JPEG 2000 image that is far larger inside than its header says."""
+    if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return
     head = bytes(dataset.get("PixelData", b"")[: 1 << 16])
     start = head.find(_JPEG_2000_START)
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed or start < 0:
+    if start < 0:
         return
     # SIZ marker: width and height stand 8 and 12 bytes into it (ISO/IEC 15444-1 A.5.1)
     width, height = (int.from_bytes(head[start + at : start + at + 4], "big") for at in (8, 12))

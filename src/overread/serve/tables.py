@@ -50,6 +50,25 @@ class Study(Table):
     received_at: Mapped[str] = mapped_column(String(27), index=True)
     changed_at: Mapped[str] = mapped_column(String(27), index=True)
     """when the last image came"""
+    n_images: Mapped[int] = mapped_column(default=0)
+    n_answered: Mapped[int] = mapped_column(default=0)
+    """images that the model has looked at, those that could not be used included"""
+    n_refused: Mapped[int] = mapped_column(default=0)
+    """images among them that could not be used"""
+    model: Mapped[str] = mapped_column(String(64), default="")
+    """whose answers are summed up here"""
+    sums: Mapped[dict[str, Any]]
+    """of each class, the sum of its probabilities; under `doubts` how often each reason for silence was given"""
+    n_frames: Mapped[int] = mapped_column(default=0)
+    """frames that `sums` adds up"""
+    label: Mapped[str] = mapped_column(String(256), default="", index=True)
+    """the class with the highest mean probability"""
+    probability: Mapped[float] = mapped_column(default=0.0)
+    abstains: Mapped[str] = mapped_column(Text, default="")
+    """the commonest reason for silence, where the model is silent on most frames"""
+    verdict: Mapped[str] = mapped_column(String(8), default="", index=True)
+    """what the last reader said: agree or disagree"""
+    reader_label: Mapped[str] = mapped_column(String(256), default="")
     series: Mapped[list[Series]] = relationship(back_populates="study", order_by="Series.number, Series.id")
     readings: Mapped[list[Reading]] = relationship(back_populates="study", order_by="Reading.id")
 
@@ -165,6 +184,8 @@ class Job(Table):
     """UIDs of the images that were taken in"""
     problems: Mapped[list[Any]]
     """a `name`, a `kind` and a `message` of each file that was not"""
+    held: Mapped[list[Any]]
+    """archives that are still to be unpacked: the hash and the name of each"""
     state: Mapped[str] = mapped_column(String(10), default="reading")
     """reading, or read: then all that is left is to predict"""
     made_at: Mapped[str] = mapped_column(String(27))

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("n_read", sa.Integer(), nullable=False),
         sa.Column("instances", sa.JSON(), nullable=False),
         sa.Column("problems", sa.JSON(), nullable=False),
+        sa.Column("held", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("made_at", sa.String(length=27), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
@@ -45,12 +46,25 @@ def upgrade() -> None:
         sa.Column("taken_on", sa.String(length=8), nullable=False),
         sa.Column("received_at", sa.String(length=27), nullable=False),
         sa.Column("changed_at", sa.String(length=27), nullable=False),
+        sa.Column("n_images", sa.Integer(), nullable=False),
+        sa.Column("n_answered", sa.Integer(), nullable=False),
+        sa.Column("n_refused", sa.Integer(), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("sums", sa.JSON(), nullable=False),
+        sa.Column("n_frames", sa.Integer(), nullable=False),
+        sa.Column("label", sa.String(length=256), nullable=False),
+        sa.Column("probability", sa.Double(), nullable=False),
+        sa.Column("abstains", sa.Text(), nullable=False),
+        sa.Column("verdict", sa.String(length=8), nullable=False),
+        sa.Column("reader_label", sa.String(length=256), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_study")),
         sa.UniqueConstraint("uid", name=op.f("uq_study_uid")),
     )
     op.create_index(op.f("ix_study_changed_at"), "study", ["changed_at"], unique=False)
+    op.create_index(op.f("ix_study_label"), "study", ["label"], unique=False)
     op.create_index(op.f("ix_study_patient"), "study", ["patient"], unique=False)
     op.create_index(op.f("ix_study_received_at"), "study", ["received_at"], unique=False)
+    op.create_index(op.f("ix_study_verdict"), "study", ["verdict"], unique=False)
     op.create_table(
         "trail",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),

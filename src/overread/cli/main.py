@@ -20,6 +20,8 @@ VERBS = {
     "audit": "look for what would make a model's figures too good",
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
+    "serve": "put a model in front of people: a web page and REST, on this machine",
+    "store": "look at what a service keeps, and prove that nobody changed it",
     "explain": "draw where in an image the evidence for the answer lies",
     "evaluate": "say what a model is worth, here or on images from elsewhere",
     "compare": "train several networks on the same images, side by side",

@@ -11,8 +11,8 @@ _DOUBTS = "doubts"
 def add_answer(study: Study, p: Prediction, *, model: str) -> None:
     """Add what the model said of one frame to what it said of the study.
 
-    The study's class is that with the highest mean probability over all frames. The model is silent on the study where
-    it is silent on more than half of them. What a set of classes promises holds for single images, not for this.
+    The study's class is that with the highest mean probability over all frames. The model is silent on the study
+    where it is silent on more than half of them. What a set of classes promises holds for single images alone.
     """
     if study.model != model:
         study.model, study.sums, study.n_frames = model, {}, 0

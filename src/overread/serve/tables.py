@@ -177,6 +177,7 @@ class Job(Table):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     account: Mapped[str] = mapped_column(String(64))
+    came_by: Mapped[str] = mapped_column(String(16))
     n_files: Mapped[int] = mapped_column(default=0)
     n_read: Mapped[int] = mapped_column(default=0)
     """files that have been looked at, of those `n_files`"""
@@ -186,6 +187,8 @@ class Job(Table):
     """a `name`, a `kind` and a `message` of each file that was not"""
     held: Mapped[list[Any]]
     """archives that are still to be unpacked: the hash and the name of each"""
+    n_unpacked: Mapped[int] = mapped_column(default=0)
+    """files of the first of these that have been taken in"""
     state: Mapped[str] = mapped_column(String(10), default="reading")
     """reading, or read: then all that is left is to predict"""
     made_at: Mapped[str] = mapped_column(String(27))

@@ -20,8 +20,7 @@ when it is started again. It listens on this machine alone. Needs no torch."""
 EXAMPLE = """\
 overread serve runs/first
 overread serve runs/first --store /srv/overread --port 8765
-overread serve runs/first --database postgresql://overread@localhost/overread
-curl -F files=@scan.dcm 'http://127.0.0.1:8765/api/v1/images?wait=60'"""
+overread serve runs/first --database postgresql://overread@localhost/overread"""
 PORT = 8765
 STORE = Path("overread-store")
 

@@ -78,7 +78,7 @@ def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for path in slices:
-            archive.write(path, f"../{path.parent.name}-{path.name}")
+            archive.write(path, f"../{path.parents[1].name}-{path.name}")
         archive.writestr("notes.txt", "hello")
     response = running.client.post("/api/v1/images", files={"files": ("all.zip", content.getvalue())})
     assert response.status_code == 202
@@ -193,7 +193,7 @@ def test_what_was_taken_in_is_answered_by_the_next_process(
     content = tmp_path / "all.zip"
     with zipfile.ZipFile(content, "w") as archive:
         for path in slices[4:]:
-            archive.write(path, f"{path.parent.name}/{path.name}")
+            archive.write(path, f"{path.parents[1].name}/{path.name}")
     files = [*(arrive(first.store, path) for path in slices[:4]), arrive(first.store, content)]
     job_id = first.jobs.hand_in(files, came_by="rest", who="local")
     first.store.close()  # and it is gone, before anything was unpacked or predicted

@@ -14,10 +14,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
 from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.service import Service
-from overread.serve.web import api
+from overread.serve.web import api, pages
 from overread.serve.web.guards import BodyLimit, Headers, SameSite
 
 VERSION = version("overread")
@@ -43,6 +44,8 @@ def make_app(service: Service, *, hosts: Sequence[str] = ("127.0.0.1", "localhos
     )
     app.state.service = service
     app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
     app.add_api_route("/healthz", health, tags=["service"])
     app.add_middleware(BodyLimit, most_bytes=service.job_settings.max_upload_mb * 1_000_000)
     app.add_middleware(SameSite, hosts=tuple(hosts))

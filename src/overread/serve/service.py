@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from overread.serve.answering import Answerer
@@ -23,9 +24,15 @@ class Service:
 
     def __post_init__(self) -> None:
         self.bell = Bell()
-        self.answerer = Answerer(self.store, self.model, on_answer=lambda images, n: self.bell.ring(images))
+        self.on_answer: Callable[[int], object] = lambda n: None
+        """called with the number of frames that were answered"""
+        self.answerer = Answerer(self.store, self.model, on_answer=self._answered)
         self.intake = Intake(self.store, self.intake_settings)
         self.jobs = Jobs(self.intake, self.job_settings, on_new=self.answerer.wake)
+
+    def _answered(self, images: list[str], n_frames: int) -> None:
+        self.bell.ring(images)
+        self.on_answer(n_frames)
 
     def start(self) -> None:
         """Go on with what waits, and take in what comes."""

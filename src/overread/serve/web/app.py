@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -17,16 +17,24 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from overread.errors import ImageError, OverreadError, ServiceError
+from overread.serve.accounts import Gate
 from overread.serve.service import Service
-from overread.serve.web import api, pages
+from overread.serve.web import api, entry, pages
 from overread.serve.web.guards import BodyLimit, Headers, SameSite
+from overread.serve.web.metrics import Metrics, Told
+from overread.serve.web.watchman import Pace, Watchman
 
 VERSION = version("overread")
+_OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _log = logging.getLogger(__name__)
 
 
-def make_app(service: Service, *, hosts: Sequence[str] = ("127.0.0.1", "localhost", "[::1]")) -> FastAPI:
-    """The application before a service. hosts: the names that a browser may know it by."""
+def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> FastAPI:
+    """The application before a service.
+
+    asks: whether everybody must show a token; else the service answers to this machine's own names alone. per_s:
+    requests that one address may make, in the long run.
+    """
 
     @asynccontextmanager
     async def alive(_: FastAPI) -> AsyncIterator[None]:
@@ -42,13 +50,20 @@ def make_app(service: Service, *, hosts: Sequence[str] = ("127.0.0.1", "localhos
         redoc_url=None,
         lifespan=alive,
     )
-    app.state.service = service
+    metrics = Metrics()
+    app.state.service, app.state.gate, app.state.metrics = service, Gate(), metrics
+    service.on_answer = metrics.answers.inc
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
+    app.include_router(entry.router)
     app.add_api_route("/healthz", health, tags=["service"])
+    app.add_api_route("/metrics", show_metrics, tags=["service"], response_class=Response)
     app.add_middleware(BodyLimit, most_bytes=service.job_settings.max_upload_mb * 1_000_000)
-    app.add_middleware(SameSite, hosts=tuple(hosts))
+    app.add_middleware(Watchman, store=service.store, gate=app.state.gate, is_on=asks)
+    app.add_middleware(SameSite, hosts=() if asks else _OWN_NAMES)
+    app.add_middleware(Pace, per_s=per_s)
+    app.add_middleware(Told, metrics=metrics)
     app.add_middleware(Headers)
     app.add_exception_handler(OverreadError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
@@ -63,6 +78,12 @@ def health(request: Request) -> dict[str, str]:
     with service.store.read() as session:
         session.connection()
     return {"status": "ok", "version": VERSION}
+
+
+def show_metrics(request: Request) -> Response:
+    """Counts, for Prometheus."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.text(request.app.state.service.store), media_type="text/plain; version=0.0.4")
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:

@@ -15,7 +15,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -25,7 +25,8 @@ _POLICY = (
 class SameSite:
     """Refuses other names for this host, and changes that a page of another site asks a browser for.
 
-    A page elsewhere may give its own name this host's address (DNS rebinding): then Host is not one of ours.
+    A page elsewhere may give its own name this host's address (DNS rebinding): then Host is not one of ours. hosts:
+    none where everybody signs in, since a browser keeps a visit's cookie from other names.
     """
 
     def __init__(self, app: App, *, hosts: Sequence[str]) -> None:
@@ -36,12 +37,12 @@ class SameSite:
         if scope["type"] == "http":
             given = Given(scope=scope)
             host = _name(given.get("host", ""))
-            if host not in self.hosts:
-                await _refuse(421, "wrong-host", "The service is not known by this name.")(scope, receive, send)
+            if self.hosts and host not in self.hosts:
+                await refuse(421, "wrong-host", "The service is not known by this name.")(scope, receive, send)
                 return
-            if scope["method"] not in _SAFE and not _is_own(given, host):
+            if scope["method"] not in SAFE and not _is_own(given, host):
                 words = "A page of another site asked for this. Open overread itself."
-                await _refuse(403, "other-site", words)(scope, receive, send)
+                await refuse(403, "other-site", words)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -58,7 +59,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         said = Given(scope=scope).get("content-length", "0")
-        refuse = _refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
+        refuse = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
         if not said.isdigit() or int(said) > self.most_bytes:
             await refuse(scope, receive, send)
             return
@@ -128,6 +129,7 @@ def _name(netloc: str) -> str:
     return netloc.rsplit(":", 1)[0].lower() if ":" in netloc else netloc.lower()
 
 
-def _refuse(status: int, title: str, detail: str) -> JSONResponse:
+def refuse(status: int, title: str, detail: str) -> JSONResponse:
+    """An answer that says no, as RFC 9457 has it."""
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(content, status_code=status, media_type="application/problem+json")

@@ -46,7 +46,16 @@ def _minute(at: str) -> str:
     return at[:16].replace("T", " ")
 
 
-_templates.env.filters.update(percent=_percent, minute=_minute)
+def _month(taken_on: str) -> str:
+    """Year and month.
+
+    >>> _month("202601")
+    '2026-01'
+    """
+    return f"{taken_on[:4]}-{taken_on[4:6]}" if len(taken_on) >= 6 else taken_on
+
+
+_templates.env.filters.update(percent=_percent, minute=_minute, month=_month)
 
 
 @router.get("/")
@@ -89,6 +98,12 @@ def study(request: Request, uid: Uid) -> Response:
 def about(request: Request) -> Response:
     """The model, what it is for, and its limits."""
     return _show(request, "about.html")
+
+
+@router.get("/sign-in")
+def sign_in(request: Request) -> Response:
+    """The place to show a token."""
+    return _templates.TemplateResponse(request, "sign_in.html")
 
 
 def _for_viewer(request: Request) -> dict[str, Any]:

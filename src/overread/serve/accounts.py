@@ -95,7 +95,7 @@ class Gate:
         self._known: OrderedDict[bytes, tuple[float, Person]] = OrderedDict()
 
     def who_is(self, session: Session, token: str) -> Person | None:
-        """The person with this token; None where there is none. Takes as long for a wrong key as for a wrong secret."""
+        """The person with this token, or None: a wrong key takes as long as a wrong secret."""
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         with self._lock:
             until, person = self._known.get(digest, (0.0, NOBODY))

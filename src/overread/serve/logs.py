@@ -21,7 +21,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        line = {"at": now(), "level": record.levelname.lower(), "what": record.getMessage()}
+        line: dict[str, object] = {"at": now(), "level": record.levelname.lower(), "what": record.getMessage()}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:
             frames = traceback.extract_tb(record.exc_info[2])

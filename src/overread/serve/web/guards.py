@@ -59,9 +59,9 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         said = Given(scope=scope).get("content-length", "0")
-        refuse = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
+        no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
         if not said.isdigit() or int(said) > self.most_bytes:
-            await refuse(scope, receive, send)
+            await no(scope, receive, send)
             return
         n_bytes, started = 0, False
 
@@ -82,7 +82,7 @@ class BodyLimit:
             await self.app(scope, counted, watched)
         except _TooLongError:
             if not started:
-                await refuse(scope, receive, send)
+                await no(scope, receive, send)
 
 
 class Headers:

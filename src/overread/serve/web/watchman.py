@@ -74,7 +74,7 @@ class Watchman:
 
 
 class Pace:
-    """Refuses who asks too often: a bucket for each address that fills again with time; a small one for signing in."""
+    """Who asks too often waits: a bucket for each address that time fills again, a small one for signing in."""
 
     def __init__(self, app: App, *, per_s: float, sign_ins_a_minute: float = 10) -> None:
         self.app = app

@@ -15,14 +15,14 @@ from overread.settings import from_dict
 
 ABOUT = """\
 Takes DICOM files, pictures and zip archives over HTTP, answers with what
-overread predict would say, and keeps both: images, answers, readers' words and
-an audit trail, in the folder --store. Stopped or killed it goes on where it was
+overread predict would say, and keeps both: images, answers, readers' words
+and an audit trail, in the folder --store. Stopped or killed it goes on where it was
 when it is started again. It listens on this machine alone, unless people must
 show a token: overread token. Needs no torch."""
 EXAMPLE = """\
 overread serve runs/first
 overread serve runs/first --store /srv/overread --port 8765
-overread serve runs/first --host 0.0.0.0 --tls-cert site.pem --tls-key site.key
+overread serve runs/first --host 0.0.0.0 --tls-cert a.pem --tls-key a.key
 overread serve runs/first --database postgresql://overread@localhost/overread"""
 PORT = 8765
 STORE = Path("overread-store")

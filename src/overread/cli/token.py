@@ -10,9 +10,9 @@ from overread.errors import SettingsError
 
 ABOUT = """\
 With a token or more, the service asks everybody for one: programs send it as
-Authorization: Bearer, people sign in with it on the page. A token is shown once,
-when it is made, and kept hashed (argon2id). Readers see everything and give
-readings; admins may also ask for other people's uploads. A running service
+Authorization: Bearer, people sign in with it on the page. A token is shown
+once, when it is made, and kept hashed (argon2id). Readers see everything and
+give readings; admins may also ask for other people's uploads. A running service
 takes new tokens at once, and forgets ended ones within half a minute; if it was
 started without any, start it again."""
 EXAMPLE = """\

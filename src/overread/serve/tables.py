@@ -55,6 +55,8 @@ class Study(Table):
     """images that the model has looked at, those that could not be used included"""
     n_refused: Mapped[int] = mapped_column(default=0)
     """images among them that could not be used"""
+    n_reported: Mapped[int] = mapped_column(default=0)
+    """images that the last results sent on tell of"""
     model: Mapped[str] = mapped_column(String(64), default="")
     """whose answers are summed up here"""
     sums: Mapped[dict[str, Any]]
@@ -241,7 +243,7 @@ class Sending(Table):
     destination: Mapped[str] = mapped_column(String(512))
     """`AET@host:port`, or the address of a DICOMweb service"""
     state: Mapped[str] = mapped_column(String(8), default="waiting", index=True)
-    """waiting, sent, or refused for good with `last_said`"""
+    """waiting, sending, sent, or refused for good with `last_said`"""
     n_tries: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[str] = mapped_column(String(27))
     last_said: Mapped[str] = mapped_column(Text, default="")

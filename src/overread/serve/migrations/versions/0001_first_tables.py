@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("n_images", sa.Integer(), nullable=False),
         sa.Column("n_answered", sa.Integer(), nullable=False),
         sa.Column("n_refused", sa.Integer(), nullable=False),
+        sa.Column("n_reported", sa.Integer(), nullable=False),
         sa.Column("model", sa.String(length=64), nullable=False),
         sa.Column("sums", sa.JSON(), nullable=False),
         sa.Column("n_frames", sa.Integer(), nullable=False),

@@ -53,7 +53,8 @@ class Files:
         self.numbers = itertools.count(1_000_000_001)
         self.lock = threading.Lock()
 
-    def next(self) -> bytes:
+    def take(self) -> bytes:
+        """The next one."""
         with self.lock:
             number = next(self.numbers)
         return self.contents[number % len(self.contents)].replace(b"1000000000", str(number).encode())
@@ -64,7 +65,7 @@ def work(files: Files, until: float, seconds: list[float], errors: list[str]) ->
         while time.monotonic() < until:
             began = time.monotonic()
             try:
-                response = client.post("/api/v1/images?wait=100", files={"files": ("a.dcm", files.next())})
+                response = client.post("/api/v1/images?wait=100", files={"files": ("a.dcm", files.take())})
                 if response.status_code != 200 or response.json()["n_answered"] != 1:
                     errors.append(response.text[:200])
             except httpx.HTTPError as fault:
@@ -83,7 +84,7 @@ def main() -> None:
     files, folder = Files(args.images), Path(tempfile.mkdtemp())
     paths = [folder / f"{number}.dcm" for number in range(600)]
     for path in paths:
-        path.write_bytes(files.next())
+        path.write_bytes(files.take())
     predictor = Predictor(args.model)
 
     def alone() -> float:
@@ -125,9 +126,7 @@ def main() -> None:
     seconds.sort()
     print(f"predict alone: {before:.1f} and {after:.1f} images/s (before and after)")
     print(f"served to {args.clients} clients: {served:.1f} images/s, {served / ((before + after) / 2):.2f} of it")
-    print(
-        f"time to an answer: median {statistics.median(seconds):.2f} s, 99 % {seconds[int(0.99 * len(seconds))]:.2f} s"
-    )
+    print(f"to an answer: median {statistics.median(seconds):.2f} s, 99 % {seconds[int(0.99 * len(seconds))]:.2f} s")
     print(f"{len(seconds)} requests, {len(errors)} errors {errors[:2]}")
     print(f"memory: {first:.0f} MB at the beginning, {middle:.0f} MB in the middle, {last:.0f} MB at the end")
 

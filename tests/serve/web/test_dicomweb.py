@@ -9,12 +9,12 @@ import pydicom
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Picture
+from tests.serve.web.test_app import Running
 
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
 from overread.serve.web.app import make_app
-from tests.serve.web.test_app import Running
 
 KIND = 'multipart/related; type="application/dicom"; boundary=x'
 

@@ -88,8 +88,8 @@ class Deidentifier:
 def text_in_pixels(path: Path) -> str:
     """Why an image may hold text in its pixels; empty where nothing speaks for it. Raises ImageError.
 
-    What its header says, what kind of image it is, and letters near the edge of some frames. Letters inside the body are
-    not seen, and faces that can be reconstructed from slices are not text.
+    What its header says, what kind of image it is, and letters near the edge of some frames. Letters inside the body
+    are not seen, and faces that can be reconstructed from slices are not text.
     """
     header = read_header(path)
     if (header.tags.get("burnt_in") or "").upper() == "YES":

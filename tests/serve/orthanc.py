@@ -60,8 +60,8 @@ class Orthanc:
         return f"http://127.0.0.1:{self.http_port}/dicom-web"
 
     def start(self) -> None:
-        log = (self.folder / "log").open("wb")
-        self.process = subprocess.Popen([PROGRAM, self.folder / "orthanc.json"], stdout=log, stderr=log)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([PROGRAM, self.folder / "orthanc.json"], stdout=log, stderr=log)
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
@@ -76,6 +76,7 @@ class Orthanc:
             self.process.terminate()
             self.process.wait(timeout=60)
             self.process = None
+        self.client.close()
 
     def find(self, **wanted: str) -> list[dict[str, Any]]:
         """QIDO-RS for instances: the values of each, by tag."""

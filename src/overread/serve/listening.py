@@ -26,7 +26,10 @@ _END_S = 5
 
 
 class Listener(ThreadedAssociationServer):
-    """pynetdicom's server, but for what happens before an association: see decision 14."""
+    """pynetdicom's server, but for what happens before an association.
+
+    There a handshake of TLS is waited for by the thread that accepts: one silent peer keeps all others out.
+    """
 
     def __init__(self, *args: Any, max_connections: int, **kwargs: Any) -> None:
         self._room = max_connections

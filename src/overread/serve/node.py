@@ -264,5 +264,9 @@ def _on_end(event: Any) -> None:
     """Leave nothing behind of an image that did not come whole."""
     from overread.serve.receiving import Receiver
 
-    if isinstance(event.assoc.dimse, Receiver):
-        event.assoc.dimse.discard()
+    association = event.assoc
+    if isinstance(association.dimse, Receiver):
+        association.dimse.discard()
+    if association.requestor.primitive is None:
+        # who hung up without a word: pynetdicom would wait for one, and count this as an association meanwhile
+        association.dul.to_user_queue.put(None)

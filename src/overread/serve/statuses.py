@@ -74,7 +74,7 @@ def _name(status: int) -> str:
     """`0xA700 out of resources`; codes of a range have the name of its first (PS3.4 Table B.2-1)."""
     ranges = {0xA7: Status.OUT_OF_RESOURCES, 0xA9: Status.DATA_SET_DOES_NOT_MATCH}
     known = {int(one): one for one in Status if one != Status.TOO_LARGE}
-    found = known.get(status) or ranges.get(status >> 8)
+    found = known.get(status, ranges.get(status >> 8))
     if found is None and status >> 12 == 0xC:
         found = Status.CANNOT_UNDERSTAND
     return f"0x{status:04X} {found.name.lower().replace('_', ' ')}" if found is not None else f"0x{status:04X}"

@@ -77,12 +77,13 @@ class Predictor:
         self.folder, self.engine = Path(folder), engine
         cores = cores or n_cores()
         # one core a pass and several passes at once: threads of one pass wait for each other, and for who reads
-        self._n_runs = min(cores, MOST_RUNS)
-        self._pool = ThreadPoolExecutor(self._n_runs + 1, thread_name_prefix="overread")
+        self.n_runs = min(cores, MOST_RUNS)
+        """passes at once"""
+        self._pool = ThreadPoolExecutor(self.n_runs + 1, thread_name_prefix="overread")
         self.card = bundle.load_card(self.folder, verify=())
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
         self._session = open_session(
-            network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=cores // self._n_runs
+            network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=cores // self.n_runs
         )
         self._check_shapes()
         self._distance = self._read_distance()
@@ -118,7 +119,7 @@ class Predictor:
 
     def say(self, pixels: NDArray[np.uint8], *, maps: bool = False) -> Said:
         """What the model gives for prepared images (n, size, size, 3) uint8; `maps`: with its class maps."""
-        size = min(CHUNK, math.ceil(len(pixels) / self._n_runs))
+        size = min(CHUNK, math.ceil(len(pixels) / self.n_runs))
         if size >= len(pixels):
             return self._said(self._run(pixels, maps=maps))
         pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
@@ -161,7 +162,7 @@ class Predictor:
         try:
             while chunk := list(itertools.islice(frames, CHUNK)):
                 waiting.append(self._pool.submit(self._answer, chunk, maps=maps))
-                if len(waiting) > self._n_runs:
+                if len(waiting) > self.n_runs:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()

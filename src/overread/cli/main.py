@@ -21,7 +21,7 @@ VERBS = {
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
     "serve": "put a model in front of people: a web page and REST, on this machine",
-    "node": "put a model beside a PACS: a DICOM node that takes images and sends results",
+    "node": "put a model beside a PACS: images in, results out by DICOM",
     "token": "say who may use a service",
     "store": "look at what a service keeps, and prove that nobody changed it",
     "explain": "draw where in an image the evidence for the answer lies",

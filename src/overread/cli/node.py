@@ -22,7 +22,7 @@ Source images are never changed. Needs no torch."""
 EXAMPLE = """\
 overread node runs/first --send-to PACS@10.0.0.5:104
 overread node runs/first --send-to https://pacs.local/dicom-web --quiet-s 30
-overread node runs/first --bind 0.0.0.0 --allow-aet CT1 --allow-address 10.0.0.0/24"""
+overread node runs/first --bind 0.0.0.0 --allow-aet CT1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

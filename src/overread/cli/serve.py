@@ -23,7 +23,7 @@ EXAMPLE = """\
 overread serve runs/first
 overread serve runs/first --store /srv/overread --port 8765
 overread serve runs/first --host 0.0.0.0 --tls-cert a.pem --tls-key a.key
-overread serve runs/first --database postgresql://overread@localhost/overread"""
+overread serve runs/first --database postgresql://overread@db/overread"""
 PORT = 8765
 STORE = Path("overread-store")
 

@@ -65,7 +65,9 @@ class DicomFile:
         if self._in_memory:
             _check_end_mark(self._dataset, self._path, index)
         source = self._dataset if self._in_memory else self._path
-        stored = pixel_array(source, index=index, view_only=True)
+        # where bits are left over pydicom has to copy, and would warn that this is no view
+        is_view = self._dataset.get("BitsStored") == self._dataset.get("BitsAllocated")
+        stored = pixel_array(source, index=index, view_only=is_view)
         if is_colour(self._dataset):
             pixels = _rgb(self._dataset, stored)
             image = Image(pixels=pixels, scale="display", window=None, header=self.header, frame=index)

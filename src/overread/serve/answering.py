@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,15 +27,12 @@ from overread.serve.trail import record
 
 _log = logging.getLogger(__name__)
 
-_PIECE = 16
-"""images that are claimed at once"""
+_PIECE = 8
+"""images that are claimed, predicted and written together"""
 _CLAIM_S = 300
 _ASK_AGAIN_S = 1.0
 """how often the store is asked for images that another process took in"""
 _PATIENCE_S = 5.0
-_TOGETHER = 8
-"""images whose answers are written together"""
-_HOLD_S = 0.2
 _FRAMES = 64
 """answers of one file that are held at once"""
 
@@ -58,7 +54,7 @@ class _Said:
 
 
 class Answerer:
-    """A thread that predicts what waits, until it is stopped."""
+    """Threads that predict what waits, a few images each, until they are stopped: while one writes, others work."""
 
     def __init__(
         self, store: Store, model: ServedModel, *, on_answer: Callable[[list[str], int], None] | None = None
@@ -67,17 +63,22 @@ class Answerer:
         self.me = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"[:64]
         self._on_answer = on_answer or (lambda images, n: None)
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="answerer", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"answerer {number}", daemon=True)
+            for number in range(model.predictor.n_runs + 1)
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Finish what is being predicted, give back what is not, and end."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout=60)
+        for thread in self._threads:
+            thread.join(timeout=60)
         self._give_back()
 
     def wake(self) -> None:
@@ -102,23 +103,19 @@ class Answerer:
 
     def answer_waiting(self) -> int:
         """Predict all images that wait, those that come in meanwhile included; returns how many there were."""
-        order: list[_Claimed] = []
-        paths = (self.store.files.path_of(image.sha256) for image in self._claim_all(order))
-        held: list[_Said] = []
-        written_at = time.monotonic()
-        for said in _by_image(order, self.model.predictor.predict_files(paths, maps=True)):
-            held.append(said)
-            if len(held) >= _TOGETHER or time.monotonic() - written_at > _HOLD_S:
+        n = 0
+        while not self._stop.is_set() and (claimed := self._claim()):
+            paths = [self.store.files.path_of(image.sha256) for image in claimed]
+            held: list[_Said] = []
+            for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+                held.append(said)
+                if not said.is_all:
+                    self._write(held)
+                    held = []
+            if held:
                 self._write(held)
-                held, written_at = [], time.monotonic()
-        if held:
-            self._write(held)
-        return len(order)
-
-    def _claim_all(self, order: list[_Claimed]) -> Iterator[_Claimed]:
-        while not self._stop.is_set() and (found := self._claim()):
-            order.extend(found)
-            yield from found
+            n += len(claimed)
+        return n
 
     def _claim(self) -> list[_Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,23 +81,35 @@ class Intake:
     def __init__(self, store: Store, settings: IntakeSettings | None = None) -> None:
         self.store, self.settings = store, settings or IntakeSettings()
 
-    def take(self, files: Sequence[Arrived], *, came_by: str, who: str, together: str = "") -> list[Taken]:
+    def take(
+        self,
+        files: Sequence[Arrived],
+        *,
+        came_by: str,
+        who: str,
+        together: str = "",
+        then: Callable[[Session, list[Taken]], None] | None = None,
+    ) -> list[Taken]:
         """Take files over into the store, in one transaction; those that cannot be used are told with the reason.
 
         When this returns, what was taken survives a power cut. A file that is there already is not taken twice.
         came_by: page, rest, stow or c-store. together: the study that pictures without one of their own belong to.
-        Raises ServiceError where the store is full or away, and then nothing was taken.
+        then: what else is to be written, in the same transaction. Raises ServiceError where the
+        store is full or away, and then nothing was taken.
         """
         looked = [self._look(file, together) for file in files]
         known = [one for one in looked if isinstance(one, _Known)]
-        found: dict[int, Taken] = {}
-        if known:
-            with self.store.begin() as session:
-                found = {id(one): self._enter(session, one, came_by) for one in known}
-                new = [taken.instance for taken in found.values() if taken.is_new]
-                if new:
-                    record(session, who=who, did="received", subject=f"{len(new)} images", by=came_by, images=new)
-        return [one if isinstance(one, Taken) else found[id(one)] for one in looked]
+        if not known and then is None:
+            return [one for one in looked if isinstance(one, Taken)]
+        with self.store.begin() as session:
+            found = {id(one): self._enter(session, one, came_by) for one in known}
+            new = [taken.instance for taken in found.values() if taken.is_new]
+            if new:
+                record(session, who=who, did="received", subject=f"{len(new)} images", by=came_by, images=new)
+            all_of_them = [one if isinstance(one, Taken) else found[id(one)] for one in looked]
+            if then is not None:
+                then(session, all_of_them)
+        return all_of_them
 
     def _look(self, file: Arrived, together: str) -> _Known | Taken:
         """Check what a file says of itself, and move it into the archive."""

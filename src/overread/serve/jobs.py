@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from overread.errors import OverreadError, ServiceError
 from overread.serve.intake import Arrived, Intake, Taken
@@ -37,6 +38,17 @@ class JobSettings:
         between("max-upload-mb", self.max_upload_mb, 1, 1_000_000)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HandedIn:
+    """An upload that has been taken over."""
+
+    job_id: str
+    images: tuple[str, ...]
+    """UIDs of those that came by themselves"""
+    has_archives: bool
+    """whether more will come out of archives"""
+
+
 class Jobs:
     """Takes uploads, and unpacks archives in a thread of its own; one that was stopped goes on where it was."""
 
@@ -60,8 +72,8 @@ class Jobs:
         self._wake.set()
         self._thread.join(timeout=60)
 
-    def hand_in(self, files: Sequence[Arrived], *, came_by: str, who: str) -> str:
-        """Take files of one upload over; returns the job's ID.
+    def hand_in(self, files: Sequence[Arrived], *, came_by: str, who: str) -> HandedIn:
+        """Take files of one upload over.
 
         Images are in the store when this returns. An archive is kept whole then, and unpacked afterwards. Raises
         ServiceError where the store is full or away.
@@ -69,17 +81,20 @@ class Jobs:
         archives = [file for file in files if is_zip(file.path)]
         images = [file for file in files if file not in archives]
         held = [[self.store.files.keep(file.path), file.name] for file in archives]
-        job_id = secrets.token_hex(16)
-        taken = self._take(images, job_id, came_by=came_by, who=who)
-        with self.store.begin() as session:
+        job_id, first = secrets.token_hex(16), max(0, len(images) - _TOGETHER)
+        taken = self._take(images[:first], job_id, came_by=came_by, who=who)
+        uids: list[str] = []
+
+        def note(session: Session, last: list[Taken]) -> None:
+            uids[:] = _images([*taken, *last])
             job = Job(
                 id=job_id,
                 account=who,
                 came_by=came_by,
                 n_files=len(images),
                 n_read=len(images),
-                instances=_images(taken),
-                problems=_problems(taken),
+                instances=uids,
+                problems=_problems([*taken, *last]),
                 held=held,
                 state="reading" if held else "read",
                 made_at=now(),
@@ -88,10 +103,12 @@ class Jobs:
             if job.problems:
                 kinds = [problem["kind"] for problem in job.problems]
                 record(session, who=who, did="refused", subject=f"{len(kinds)} files", by=came_by, kinds=kinds)
+
+        self.intake.take(images[first:], came_by=came_by, who=who, together=study_of(job_id), then=note)
         self._on_new()
         if held:
             self._wake.set()
-        return job_id
+        return HandedIn(job_id=job_id, images=tuple(uids), has_archives=bool(held))
 
     def _take(self, files: Sequence[Arrived], job_id: str, *, came_by: str, who: str) -> list[Taken]:
         found: list[Taken] = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -19,6 +20,8 @@ from overread.serve.migrate import migrate
 
 DATABASE = "store.sqlite"
 _BUSY_S = 30
+_MOST_CONNECTIONS = 64
+"""more than a server has threads"""
 
 
 class Store:
@@ -29,6 +32,8 @@ class Store:
         self.files = Archive(folder / "files")
         self.key: SiteKey = read_key(folder / "site.key")
         self._reading = engine.execution_options(reading=True)
+        # SQLite lets one write at a time, and who waits for it sleeps and looks again; a lock wakes the next at once
+        self._turn: AbstractContextManager[object] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -36,7 +41,7 @@ class Store:
 
         On SQLite one writes at a time, and the others wait. Raises ServiceError where the database is away or full.
         """
-        with _told(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._turn, _told(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -75,7 +80,7 @@ def _engine(url: str) -> Engine:
             address = address.set(drivername="postgresql+psycopg")
         if address.get_backend_name() not in ("sqlite", "postgresql"):
             raise SettingsError("--database takes postgresql://user@host/name, or nothing for SQLite in the store.")
-        engine = create_engine(address, pool_pre_ping=True, **_settings_of(address.get_backend_name()))
+        engine = create_engine(address, **_settings_of(address.get_backend_name()))
     except ModuleNotFoundError as fault:
         raise SettingsError("--database needs psycopg: pip install 'overread[serve,postgres]'.") from fault
     except SQLAlchemyError as fault:
@@ -88,8 +93,8 @@ def _engine(url: str) -> Engine:
 
 def _settings_of(kind: str) -> dict[str, Any]:
     if kind == "sqlite":
-        return {"connect_args": {"timeout": _BUSY_S, "check_same_thread": False}}
-    return {"connect_args": {"connect_timeout": 5}, "pool_size": 8, "max_overflow": 16}
+        return {"connect_args": {"timeout": _BUSY_S, "check_same_thread": False}, "pool_size": _MOST_CONNECTIONS}
+    return {"connect_args": {"connect_timeout": 5}, "pool_size": 8, "max_overflow": 16, "pool_pre_ping": True}
 
 
 def _ready_sqlite(connection: Any, _record: Any) -> None:

@@ -195,7 +195,7 @@ def test_what_was_taken_in_is_answered_by_the_next_process(
         for path in slices[4:]:
             archive.write(path, f"{path.parents[1].name}/{path.name}")
     files = [*(arrive(first.store, path) for path in slices[:4]), arrive(first.store, content)]
-    job_id = first.jobs.hand_in(files, came_by="rest", who="local")
+    job_id = first.jobs.hand_in(files, came_by="rest", who="local").job_id
     first.store.close()  # and it is gone, before anything was unpacked or predicted
     second = Running(model_folder, tmp_path / "store")
     until = time.monotonic() + 60

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from starlette.datastructures import UploadFile
 
 from overread.errors import ServiceError
+from overread.serve.jobs import HandedIn
 from overread.serve.service import Service
 from overread.serve.tables import Answer, Job, Reading, Study, now
 from overread.serve.trail import record
@@ -82,32 +83,39 @@ async def hand_in(
         if not files:
             raise ServiceError("No files came. Send them as multipart/form-data, in the field files.", kind="empty")
         by = "page" if request.headers.get("x-csrf-token") else "rest"
-        job_id = await run_in_threadpool(_take, service, files, by, who)
-    job = await _wait_for(service, job_id, wait)
+        handed_in = await run_in_threadpool(_take, service, files, by, who)
+    if wait:
+        await _wait_for(service, handed_in, wait)
+    job = await run_in_threadpool(_job, service, handed_in.job_id)
     response.status_code = 200 if job["state"] == "done" else 202
-    response.headers["Location"] = f"/api/v1/jobs/{job_id}"
+    response.headers["Location"] = f"/api/v1/jobs/{handed_in.job_id}"
     return job
 
 
-def _take(service: Service, files: list[UploadFile], came_by: str, who: str) -> str:
+def _take(service: Service, files: list[UploadFile], came_by: str, who: str) -> HandedIn:
     with arrived(files, service.store.files) as found:
         return service.jobs.hand_in(found, came_by=came_by, who=who)
 
 
-async def _wait_for(service: Service, job_id: str, seconds: float) -> Json:
-    """The job, once it is done or the time is over."""
+async def _wait_for(service: Service, handed_in: HandedIn, seconds: float) -> None:
+    """Come back when all images of an upload have their answer, or the time is over."""
     until = time.monotonic() + seconds
-    job = await run_in_threadpool(_job, service, job_id)
-    while job["state"] != "done" and (left := until - time.monotonic()) > 0:
-        waiting = [image["instance"] for image in job["images"] if image["state"] == "waiting"]
-        heard = service.bell.call_for(waiting or [job_id])
-        job = await run_in_threadpool(_job, service, job_id)  # what was answered before the bell was hung up
-        if job["state"] != "done":
-            with suppress(TimeoutError):
+    while (left := until - time.monotonic()) > 0:
+        heard = service.bell.call_for(handed_in.images or [handed_in.job_id])
+        try:
+            if await run_in_threadpool(_is_done, service, handed_in.job_id):
+                return
+            with suppress(TimeoutError):  # another process may answer, and rings no bell here
                 await asyncio.wait_for(heard.wait(), min(left, _ASK_AGAIN_S))
-            job = await run_in_threadpool(_job, service, job_id)
-        service.bell.forget(waiting or [job_id], heard)
-    return job
+            if heard.is_set() and not handed_in.has_archives:
+                return
+        finally:
+            service.bell.forget(handed_in.images or [handed_in.job_id], heard)
+
+
+def _is_done(service: Service, job_id: str) -> bool:
+    with service.store.read() as session:
+        return views.is_done(session, job_id)
 
 
 def _job(service: Service, job_id: str) -> Json:

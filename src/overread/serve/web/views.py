@@ -40,6 +40,16 @@ def job_view(session: Session, job_id: str) -> Json:
     }
 
 
+def is_done(session: Session, job_id: str) -> bool:
+    """Whether a job has all its answers."""
+    job = session.get_one(Job, job_id)
+    if job.state != "read":
+        return False
+    pieces = [job.instances[start : start + _MOST_ASKED] for start in range(0, len(job.instances), _MOST_ASKED)]
+    waiting = (select(Instance.id).where(Instance.uid.in_(piece), Instance.state == "waiting") for piece in pieces)
+    return all(session.scalars(one.limit(1)).first() is None for one in waiting)
+
+
 def studies_view(session: Session, wanted: Json, *, limit: int, offset: int) -> Json:
     """A page of the work list, the newest first. wanted: search, label, state, verdict and since."""
     found = _filtered(select(Study), wanted)

@@ -15,11 +15,13 @@ from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 
 from overread.errors import ImageError, ServiceError, SettingsError
 from overread.predict import load
+from overread.serve.contexts import image_classes, transfer_syntaxes
 from overread.serve.model import ServedModel
-from overread.serve.node import Callers, Node, NodeSettings, image_classes, transfer_syntaxes
-from overread.serve.peers import Status, TlsFiles, parse_destination, send
+from overread.serve.node import Callers, Node, NodeSettings
+from overread.serve.peers import TlsFiles, parse_destination, send
 from overread.serve.proof import prove
 from overread.serve.station import Station
+from overread.serve.statuses import Status
 from overread.serve.store import open_store
 from overread.serve.tables import Sending
 
@@ -87,7 +89,9 @@ def test_who_is_not_allowed_is_rejected(node: Any, slices: list[Path]) -> None:
         (ServiceError("other", kind="other-content", status=409), Status.DATA_SET_DOES_NOT_MATCH),
         (ImageError("no image"), Status.CANNOT_UNDERSTAND),
         (OSError(28, "No space left on device"), Status.OUT_OF_RESOURCES),
-        (ZeroDivisionError("a fault"), Status.CANNOT_UNDERSTAND),
+        (OSError(5, "Input/output error"), Status.PROCESSING_FAILURE),
+        (ServiceError("large", kind="too-large", status=413), Status.TOO_LARGE),
+        (ZeroDivisionError("a fault"), Status.PROCESSING_FAILURE),
     ],
 )
 def test_a_refusal_has_its_status(node: Any, slices: list[Path], fault: Exception, status: Status) -> None:
@@ -97,7 +101,8 @@ def test_a_refusal_has_its_status(node: Any, slices: list[Path], fault: Exceptio
     port, _ = node(refuse)
     sent = send(slices[0], parse_destination(f"OVERREAD@127.0.0.1:{port}"), own_aet="TEST")
     assert f"{status:04X}" in sent.said
-    assert sent.outcome == ("again" if status == Status.OUT_OF_RESOURCES else "refused")
+    is_ours = status in (Status.OUT_OF_RESOURCES, Status.PROCESSING_FAILURE)
+    assert sent.outcome == ("again" if is_ours else "refused")
 
 
 def test_eight_associations_at_once(node: Any, slices: list[Path]) -> None:

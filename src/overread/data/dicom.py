@@ -82,7 +82,7 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if DeflatedExplicitVRLittleEndian.encode() in head:
-        _check_deflated(path)
+        check_deflated(path)
     # force: the content has been sniffed already, and old files lack the preamble
     dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -92,7 +92,7 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     return dataset
 
 
-def _check_deflated(path: Path) -> None:
+def check_deflated(path: Path) -> None:
     """Refuse a deflated data set that grows beyond all measure; pydicom inflates it in one go."""
     meta_bytes = int(read_file_meta_info(path).FileMetaInformationGroupLength)
     unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)

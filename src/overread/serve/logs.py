@@ -21,7 +21,8 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        line: dict[str, object] = {"at": now(), "level": record.levelname.lower(), "what": record.getMessage()}
+        what = type(record.msg).__name__ if isinstance(record.msg, BaseException) else record.getMessage()
+        line: dict[str, object] = {"at": now(), "level": record.levelname.lower(), "what": what}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:
             frames = traceback.extract_tb(record.exc_info[2])

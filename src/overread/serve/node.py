@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
-import shutil
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from overread.errors import ImageError, OverreadError, ServiceError, SettingsError
-from overread.serve.peers import Status, TlsFiles
+from overread.serve.contexts import image_classes, transfer_syntaxes
+from overread.serve.peers import TlsFiles
+from overread.serve.statuses import Status
 from overread.settings import between, setting
 
+if TYPE_CHECKING:
+    from overread.serve.notices import Notice
+
 _log = logging.getLogger(__name__)
-_MAX_PDU_BYTES = 131072
-_KINDS = {"other-content": Status.DATA_SET_DOES_NOT_MATCH, "store-full": Status.OUT_OF_RESOURCES}
+_KINDS = {
+    "other-content": Status.DATA_SET_DOES_NOT_MATCH,
+    "does-not-match": Status.DATA_SET_DOES_NOT_MATCH,
+    "store-full": Status.OUT_OF_RESOURCES,
+    "too-large": Status.TOO_LARGE,
+    "too-many-frames": Status.TOO_LARGE,
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +72,11 @@ class Callers:
 
 
 class Node:
-    """Listens until it is stopped. `take` keeps a file, and raises an OverreadError where it cannot."""
+    """Listens until it is stopped. `take` keeps a file, and raises an OverreadError where it cannot.
+
+    It is called from a thread of each association, and may move the file; what it leaves is removed. `announced`
+    hears which images a study has, where a peer says so. max_bytes: of one data set.
+    """
 
     def __init__(
         self,
@@ -70,19 +86,53 @@ class Node:
         incoming: Path,
         callers: Callers | None = None,
         tls: TlsFiles | None = None,
+        announced: Callable[[Notice], None] | None = None,
+        max_bytes: int = 1 << 31,
     ) -> None:
         self.settings, self.take, self.incoming = settings, take, incoming
         self.callers, self.tls = callers or Callers(), tls
+        self.announced, self.max_bytes = announced, max_bytes
         self._server: Any = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> int:
         """Begin to listen, and return the port. Raises SettingsError where it cannot."""
-        from pynetdicom import AE, _config, evt
-        from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+        from overread.serve.listening import Listener
 
-        _config.STORE_RECV_CHUNKED_DATASET = True  # a data set goes to the disk as it comes, and not into memory
+        settings = self.settings
+        context = self.tls.context(server=True) if self.tls else None
+        try:
+            self._server = self._entity().make_server(
+                (settings.bind, settings.port),
+                ssl_context=context,
+                evt_handlers=self._handlers(),
+                server_class=Listener,
+                max_connections=2 * settings.max_associations,
+            )
+        except OSError as fault:
+            raise SettingsError(f"--port {settings.port} cannot be used: {fault.strerror}. Take another.") from fault
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="node", daemon=True)
+        self._thread.start()
+        return int(self._server.socket.getsockname()[1])
+
+    def stop(self) -> None:
+        """Listen no more, let what is coming in come to an end for some seconds, and abort what is left."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+
+    def _entity(self) -> Any:
+        """Who this is, and what it takes."""
+        from pynetdicom import AE
+        from pynetdicom.sop_class import InstanceAvailabilityNotification, Verification  # type: ignore[attr-defined]
+
+        from overread.serve.listening import MAX_PDU_BYTES
+        from overread.serve.receiving import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+
         ae = AE(ae_title=self.settings.aet)
-        ae.maximum_pdu_size = _MAX_PDU_BYTES
+        ae.implementation_class_uid = IMPLEMENTATION_UID
+        ae.implementation_version_name = IMPLEMENTATION_VERSION
+        ae.maximum_pdu_size = MAX_PDU_BYTES
         ae.maximum_associations = self.settings.max_associations
         ae.network_timeout = ae.dimse_timeout = 60
         ae.require_called_aet = True
@@ -90,29 +140,30 @@ class Node:
         ae.add_supported_context(Verification)
         for uid in image_classes():
             ae.add_supported_context(uid, list(transfer_syntaxes()))
-        handlers: list[Any] = [
+        if self.announced is not None:
+            ae.add_supported_context(InstanceAvailabilityNotification)
+        return ae
+
+    def _handlers(self) -> list[Any]:
+        from pynetdicom import evt
+
+        return [
+            (evt.EVT_CONN_OPEN, self._on_connection),
+            (evt.EVT_CONN_CLOSE, _on_end),
+            (evt.EVT_ABORTED, _on_end),
             (evt.EVT_REQUESTED, self._on_request),
             (evt.EVT_C_ECHO, lambda event: Status.SUCCESS),
             (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_N_CREATE, self._on_notice),
         ]
-        secure = {"ssl_context": self.tls.context(server=True)} if self.tls else {}
-        try:
-            self._server = ae.start_server(
-                (self.settings.bind, self.settings.port),
-                block=False,
-                evt_handlers=handlers,
-                **secure,  # type: ignore[arg-type]
-            )
-        except OSError as fault:
-            raise SettingsError(
-                f"--port {self.settings.port} cannot be used: {fault.strerror}. Take another."
-            ) from fault
-        return int(self._server.socket.getsockname()[1])
 
-    def stop(self) -> None:
-        """End all associations, and listen no more."""
-        if self._server is not None:
-            self._server.shutdown()
+    def _on_connection(self, event: Any) -> None:
+        """Have what comes go to the disk, within bounds."""
+        from overread.serve.listening import bound
+        from overread.serve.receiving import Receiver
+
+        bound(event.assoc)
+        event.assoc.dimse = Receiver(event.assoc, self.incoming, max_bytes=self.max_bytes)
 
     def _on_request(self, event: Any) -> None:
         """Reject who calls from an address that may not."""
@@ -123,60 +174,99 @@ class Node:
             )  # permanent, by the service user: calling AE not recognised
             event.assoc.kill()
 
-    def _on_store(self, event: Any) -> int:
+    def _on_store(self, event: Any) -> Any:
         """Keep one data set. Success is said when it would survive a power cut."""
-        received = Path(event.dataset_path)
-        path = self.incoming / received.name
+        spool = event.request.DataSet
         try:
-            shutil.copyfile(received, path)
+            path = spool.finish()
+            _check_match(path, event)
             self.take(path, str(event.assoc.requestor.ae_title).strip())
-        except OverreadError as fault:
-            status = status_of(fault)
-            _log.warning("an image was refused with 0x%04X: %s", status, getattr(fault, "kind", "refused"))
-            return status
-        except OSError as fault:
-            _log.error("an image could not be kept: %s", fault.strerror)
-            return Status.OUT_OF_RESOURCES
+        except (OverreadError, OSError, MemoryError) as fault:
+            status, why = status_of(fault), getattr(fault, "kind", type(fault).__name__)
+            _log.warning("an image was refused with 0x%04X: %s", status, why)
+            return _answer(status, f"overread: {why}")
         except Exception:
             _log.exception("an image could not be kept")
-            return Status.CANNOT_UNDERSTAND
+            return _answer(Status.PROCESSING_FAILURE, "overread: a fault of its own, see its log")
         finally:
-            path.unlink(missing_ok=True)
+            spool.discard()
         return Status.SUCCESS
 
+    def _on_notice(self, event: Any) -> tuple[int, Any]:
+        """Hear that all images of a study have been sent."""
+        from pydicom import Dataset
+        from pydicom.uid import generate_uid
 
-def status_of(fault: OverreadError) -> Status:
-    """The status that says why an image was refused."""
+        from overread.serve.notices import read_notice
+
+        notice = read_notice(event.attribute_list)
+        if notice is None or self.announced is None:
+            return Status.MISSING_ATTRIBUTE, None
+        self.announced(notice)
+        made = Dataset()
+        if event.request.AffectedSOPInstanceUID is None:
+            made.AffectedSOPInstanceUID = generate_uid(prefix=None)
+        return Status.SUCCESS, made
+
+
+def status_of(fault: BaseException) -> Status:
+    """The status that says why an image was refused.
+
+    Out of resources and a processing failure tell the sender to keep it and to try again; the others, that the
+    image is at fault.
+    """
+    if isinstance(fault.__cause__, OSError) or isinstance(fault, OSError):
+        number = fault.errno if isinstance(fault, OSError) else getattr(fault.__cause__, "errno", None)
+        return Status.OUT_OF_RESOURCES if number in _FULL else Status.PROCESSING_FAILURE
     kind = getattr(fault, "kind", "")
     if kind in _KINDS:
         return _KINDS[kind]
-    if isinstance(fault, ServiceError) and fault.status >= 500:
-        return Status.OUT_OF_RESOURCES
-    return Status.CANNOT_UNDERSTAND if isinstance(fault, ImageError) else Status.OUT_OF_RESOURCES
+    if isinstance(fault, ImageError) or (isinstance(fault, ServiceError) and fault.status < 500):
+        return Status.CANNOT_UNDERSTAND
+    return Status.OUT_OF_RESOURCES
 
 
-def image_classes() -> Sequence[str]:
-    """SOP classes of images, all that pynetdicom knows; what is no image is refused by not being among them."""
-    from pydicom.uid import UID
-    from pynetdicom import AllStoragePresentationContexts
+def _check_match(path: Path, event: Any) -> None:
+    """Refuse a data set that is another one than the command says (PS3.4 B.2.3)."""
+    from pydicom import dcmread
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    uids = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
-    return [uid for uid in uids if "Image Storage" in UID(uid).name]
+    from overread.data.dicom import check_deflated
 
-
-def transfer_syntaxes() -> Sequence[str]:
-    """Transfer syntaxes that are read here, those without compression first."""
-    from pydicom import uid as known
-    from pydicom.pixels.decoders.base import get_decoder
-
-    plain = [known.ExplicitVRLittleEndian, known.ImplicitVRLittleEndian, known.ExplicitVRBigEndian]
-    plain.append(known.DeflatedExplicitVRLittleEndian)
-    packed = [*known.JPEGTransferSyntaxes, *known.JPEGLSTransferSyntaxes, *known.JPEG2000TransferSyntaxes]
-    return [*map(str, plain), *(str(uid) for uid in [*packed, known.RLELossless] if _is_read(get_decoder, uid))]
-
-
-def _is_read(get_decoder: Callable[[Any], Any], uid: Any) -> bool:
+    names = ["SOPClassUID", "SOPInstanceUID"]
     try:
-        return bool(get_decoder(uid).is_available)
-    except NotImplementedError:
-        return False
+        if event.context.transfer_syntax == DeflatedExplicitVRLittleEndian:
+            check_deflated(path)
+        found = dcmread(path, stop_before_pixels=True, specific_tags=names)
+        both = [str(found.get(name, "")) for name in names]
+    except OverreadError:
+        raise
+    except Exception as fault:  # pydicom raises many kinds for a data set that is none
+        raise ImageError("A data set that was received cannot be read. Send it again.") from fault
+    if both != [str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID)]:
+        raise ServiceError(
+            "A data set that was received has another SOP Class or Instance UID than its C-STORE says.",
+            kind="does-not-match",
+        )
+
+
+def _answer(status: Status, comment: str) -> Any:
+    """A status with a comment (PS3.7 C; LO, 64 characters at most)."""
+    from pydicom import Dataset
+
+    answer = Dataset()
+    answer.Status = int(status)
+    answer.ErrorComment = comment[:64]
+    return answer
+
+
+def _on_end(event: Any) -> None:
+    """Leave nothing behind of an image that did not come whole."""
+    from overread.serve.receiving import Receiver
+
+    association = event.assoc
+    if isinstance(association.dimse, Receiver):
+        association.dimse.discard()
+    if association.requestor.primitive is None:
+        # who hung up without a word: pynetdicom would wait for one, and count this as an association meanwhile
+        association.dul.to_user_queue.put(None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from overread.serve.peers import Sent
+from overread.serve.statuses import Sent
 from overread.serve.store import Store
 from overread.serve.tables import Sending, now
 from overread.serve.trail import record
@@ -38,8 +38,8 @@ class Outbox:
     store: Store
     send: Callable[[Path, str], Sent]
     """a file, and the destination as it was given"""
-    has: Callable[[str, str], bool]
-    """whether a destination has an object, by its UID: asked where a process died while it sent"""
+    has: Callable[[Path, str], bool]
+    """whether a destination has the object of a file: asked where it may have come without our hearing of it"""
 
     def send_due(self) -> int:
         """Send all whose time has come, one after the other; returns how many were taken."""
@@ -48,21 +48,22 @@ class Outbox:
             sending_id, was_uncertain = claimed
             with self.store.read() as session:
                 row = session.get_one(Sending, sending_id)
-            if was_uncertain and self.has(row.uid, row.destination):
+            path = self.store.files.path_of(row.sha256)
+            if was_uncertain and self.has(path, row.destination):
                 sent = Sent(outcome="taken", said="it was there already")
             else:
-                sent = self.send(self.store.files.path_of(row.sha256), row.destination)
+                sent = self.send(path, row.destination)
             self._note(sending_id, sent)
             n_taken += sent.outcome == "taken"
         return n_taken
 
     def _claim(self) -> tuple[int, bool] | None:
-        """Take the next one: its ID, and whether an earlier process may have sent it."""
+        """Take the next one: its ID, and whether an earlier try may have brought it there."""
         with self.store.begin() as session:
             row = session.scalars(
                 select(Sending)
                 .where(Sending.state.in_(("waiting", "sending")), Sending.next_at <= now())
-                .order_by(Sending.next_at)
+                .order_by(Sending.next_at, Sending.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
             ).first()
@@ -79,7 +80,12 @@ class Outbox:
             row.last_said = sent.said
             if sent.outcome == "again":
                 wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(row.n_tries - 1, 12))
-                row.state, row.next_at = "waiting", _later(wait * random.uniform(0.8, 1.2))
+                row.state, row.next_at = (
+                    "sending" if sent.uncertain else "waiting",
+                    _later(wait * random.uniform(0.8, 1.2)),
+                )
+                if sent.away:
+                    _put_off(session, row.destination, row.next_at)
                 return
             row.state = "sent" if sent.outcome == "taken" else "refused"
             row.sent_at = now() if sent.outcome == "taken" else ""
@@ -90,6 +96,15 @@ class Outbox:
         """Give back what is marked as being sent: for the only process that sends, when it starts."""
         with self.store.begin() as session:
             session.execute(update(Sending).where(Sending.state == "sending").values(next_at=now()))
+
+
+def _put_off(session: Session, destination: str, until: str) -> None:
+    """Let all that waits for a destination wait as long: one try finds out whether it is back."""
+    session.execute(
+        update(Sending)
+        .where(Sending.destination == destination, Sending.state == "waiting", Sending.next_at < until)
+        .values(next_at=until)
+    )
 
 
 def _later(seconds: float) -> str:

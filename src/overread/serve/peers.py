@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 import ssl
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from overread.errors import SettingsError
+from overread.serve import stow
+from overread.serve.statuses import Sent
+
+if TYPE_CHECKING:
+    from overread.serve.scu import Entity
 
 _AE = re.compile(r"(?P<aet>[^@\\\s][^@\\]{0,15})@(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
-_PATIENCE_S = 30
-
-
-class Status(IntEnum):
-    """Statuses of C-STORE that are sent or understood (PS3.4 B.2.3, PS3.7 C)."""
-
-    SUCCESS = 0x0000
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
-    NOT_AUTHORISED = 0x0124
-    OUT_OF_RESOURCES = 0xA700
-    DATA_SET_DOES_NOT_MATCH = 0xA900
-    CANNOT_UNDERSTAND = 0xC000
-    COERCION_OF_DATA_ELEMENTS = 0xB000
-    ELEMENTS_DISCARDED = 0xB006
-    WARNING_DATA_SET_DOES_NOT_MATCH = 0xB007
-
-
-_TAKEN = {Status.SUCCESS, *(status for status in Status if status >> 12 == 0xB)}
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +53,6 @@ class TlsFiles:
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sent:
-    """What became of a file."""
-
-    outcome: str
-    """taken; again, where a later try may help; or refused, where none will"""
-    said: str
-    """by the other side, in words without patients"""
-
-
 def parse_destination(text: str) -> Destination:
     """`PACS@10.0.0.5:104`, or `https://pacs/dicom-web`. Raises SettingsError.
 
@@ -99,76 +72,39 @@ def parse_destination(text: str) -> Destination:
 def send(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | None = None) -> Sent:
     """Send one file, as it lies there."""
     if destination.url:
-        return _stow(path, destination.url, tls)
-    return _c_store(path, destination, own_aet, tls)
+        instance = uids_of(path)["SOPInstanceUID"]
+        return stow.store_instance(path, destination.url, instance=instance, context=_context(destination, tls))
+    from overread.serve.scu import store
+
+    return store(path, _entity(destination, own_aet, tls))
 
 
-def has(uid: str, destination: Destination, *, tls: TlsFiles | None = None) -> bool:
-    """Whether a DICOMweb service says that it has an object; False where it cannot be asked."""
-    if not destination.url:
-        return False
-    request = urllib.request.Request(
-        f"{destination.url}/instances?SOPInstanceUID={uid}", headers={"Accept": "application/dicom+json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S, context=_context(destination.url, tls)) as answer:
-            return bool(json.loads(answer.read() or b"[]"))
-    except (OSError, ValueError):
-        return False
+def has(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | None = None) -> bool:
+    """Whether the other side says that it has the object of this file; False where it cannot be asked.
+
+    A DICOMweb service is asked by QIDO-RS, an application entity by C-FIND.
+    """
+    uids = uids_of(path)
+    if destination.url:
+        return stow.has_instance(destination.url, uids, context=_context(destination, tls))
+    from overread.serve.scu import find
+
+    return find(_entity(destination, own_aet, tls), uids)
 
 
-def _c_store(path: Path, to: Destination, own_aet: str, tls: TlsFiles | None) -> Sent:
+def uids_of(path: Path) -> dict[str, str]:
+    """The UIDs that a file is found again by."""
     from pydicom import dcmread
-    from pynetdicom import AE
 
-    dataset = dcmread(path)
-    ae = AE(ae_title=own_aet)
-    ae.connection_timeout = ae.acse_timeout = ae.network_timeout = _PATIENCE_S
-    ae.dimse_timeout = 2 * _PATIENCE_S
-    ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    secure = {"tls_args": (tls.context(server=False), to.host)} if tls else {}
-    association = ae.associate(to.host, to.port, ae_title=to.aet, **secure)  # type: ignore[arg-type]
-    if not association.is_established:
-        if association.is_rejected:
-            return Sent(outcome="again", said="the association was rejected: does it know this AE title?")
-        return Sent(outcome="again", said="no connection")
-    try:
-        if not association.accepted_contexts:
-            return Sent(outcome="refused", said="it does not take this kind of object")
-        answer = association.send_c_store(dataset)
-    except ValueError:  # no accepted presentation context
-        return Sent(outcome="refused", said="it does not take this kind of object")
-    finally:
-        association.release()
-    return _outcome(answer.get("Status"))
+    dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(_UIDS))
+    return {name: str(dataset[name].value) for name in _UIDS}
 
 
-def _outcome(status: int | None) -> Sent:
-    if status is None:
-        return Sent(outcome="again", said="the connection broke, or it did not answer in time")
-    if status in _TAKEN:
-        return Sent(outcome="taken", said=f"0x{status:04X}")
-    is_full = status >> 8 == Status.OUT_OF_RESOURCES >> 8
-    return Sent(outcome="again" if is_full else "refused", said=f"status 0x{status:04X}")
+def _entity(to: Destination, own_aet: str, tls: TlsFiles | None) -> Entity:
+    from overread.serve.scu import Entity
+
+    return Entity(aet=to.aet, host=to.host, port=to.port, own_aet=own_aet, context=_context(to, tls))
 
 
-def _stow(path: Path, url: str, tls: TlsFiles | None) -> Sent:
-    """Store Instances, PS3.18 10.5."""
-    boundary = secrets.token_hex(16)
-    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = head + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
-    headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
-    request = urllib.request.Request(f"{url}/studies", data=body, headers=headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=2 * _PATIENCE_S, context=_context(url, tls)) as answer:
-            return Sent(outcome="taken", said=str(answer.status))
-    except urllib.error.HTTPError as fault:
-        later = fault.code >= 500 or fault.code in (401, 403, 404, 408, 429)
-        return Sent(outcome="again" if later else "refused", said=f"HTTP {fault.code}")
-    except (OSError, ValueError):
-        return Sent(outcome="again", said="no connection")
-
-
-def _context(url: str, tls: TlsFiles | None) -> Any:
-    return tls.context(server=False) if tls and url.startswith("https") else None
+def _context(to: Destination, tls: TlsFiles | None) -> ssl.SSLContext | None:
+    return tls.context(server=False) if tls and not to.url.startswith("http:") else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from overread.data.image import read_image
@@ -20,6 +20,7 @@ from overread.errors import ImageError
 from overread.explain.where import evidence_for
 from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
+from overread.serve.notices import Notices
 from overread.serve.outbox import enqueue
 from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
 from overread.serve.store import Store
@@ -36,19 +37,22 @@ class Reporter:
     destinations: tuple[str, ...]
     quiet_s: float
     """a study is complete when no image of it came for so long"""
+    notices: Notices = field(default_factory=Notices)
+    """or when all images that its sender told of have come"""
 
     def report_due(self) -> int:
         """Report all studies that are complete, answered, and not reported yet; returns how many."""
         before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self.store.read() as session:
-            due = session.scalars(
-                select(Study.id)
+            due = session.execute(
+                select(Study.id, Study.uid)
                 .where(Study.n_answered == Study.n_images, Study.n_reported != Study.n_images)
-                .where(Study.changed_at <= before)
+                .where(or_(Study.changed_at <= before, Study.uid.in_(self.notices.complete(session))))
                 .order_by(Study.changed_at)
             ).all()
-        for study_id in due:
+        for study_id, uid in due:
             self._report(study_id)
+            self.notices.forget(uid)
         return len(due)
 
     def _report(self, study_id: int) -> None:

@@ -12,9 +12,11 @@ from overread.serve.answering import Answerer
 from overread.serve.intake import Arrived, Intake, IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
+from overread.serve.notices import Notices
 from overread.serve.outbox import Outbox
-from overread.serve.peers import Sent, TlsFiles, has, parse_destination, send
+from overread.serve.peers import TlsFiles, has, parse_destination, send
 from overread.serve.reporting import Reporter
+from overread.serve.statuses import Sent
 from overread.serve.store import Store
 
 _log = logging.getLogger(__name__)
@@ -40,9 +42,20 @@ class Station:
         self._known = {text: parse_destination(text) for text in destinations}
         self._intake = Intake(store, intake)
         self.answerer = Answerer(store, model)
-        self.reporter = Reporter(store=store, model=model, destinations=tuple(destinations), quiet_s=settings.quiet_s)
+        notices = Notices()
+        self.reporter = Reporter(
+            store=store, model=model, destinations=tuple(destinations), quiet_s=settings.quiet_s, notices=notices
+        )
         self.outbox = Outbox(store=store, send=self._send, has=self._has)
-        self.node = Node(settings, self.take, incoming=store.files.incoming, callers=callers, tls=tls)
+        self.node = Node(
+            settings,
+            self.take,
+            incoming=store.files.incoming,
+            callers=callers,
+            tls=tls,
+            announced=notices.add,
+            max_bytes=self._intake.settings.max_file_mb * 1_000_000,
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
 
@@ -87,5 +100,6 @@ class Station:
         destination = self._known.get(to) or parse_destination(to)
         return send(path, destination, own_aet=self.settings.aet, tls=self.tls)
 
-    def _has(self, uid: str, to: str) -> bool:
-        return has(uid, self._known.get(to) or parse_destination(to), tls=self.tls)
+    def _has(self, path: Path, to: str) -> bool:
+        destination = self._known.get(to) or parse_destination(to)
+        return has(path, destination, own_aet=self.settings.aet, tls=self.tls)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path as File
@@ -15,8 +14,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from PIL import Image as Picture
-from pydicom import Dataset, dcmread
-from pydicom.datadict import tag_for_keyword
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from overread.data.guard import guarded
 from overread.data.image import read_image
@@ -210,12 +210,13 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
     """Attributes by keyword in the DICOM JSON Model (PS3.18 F); a value that is none of its kind is left out."""
     found: dict[str, Any] = {}
     for keyword, value in values.items():
-        if tag_for_keyword(keyword) is None or value in (None, ""):
+        tag = tag_for_keyword(keyword)
+        if tag is None or value in (None, ""):
             continue
         dataset = Dataset()
-        with warnings.catch_warnings(), suppress(ValueError, TypeError, OverflowError):
-            warnings.simplefilter("error")  # pydicom would print the value
-            setattr(dataset, keyword, value)
+        with suppress(ValueError, TypeError, OverflowError):
+            # without validation: it would print the value
+            dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
             found.update(dataset.to_json_dict())
     return found
 

@@ -21,6 +21,7 @@ VERBS = {
     "train": "train and test a classifier from your images",
     "predict": "classify images with a model folder",
     "serve": "put a model in front of people: a web page and REST, on this machine",
+    "deidentify": "write DICOM files without who is shown, by whom, where and when",
     "node": "put a model beside a PACS: images in, results out by DICOM",
     "token": "say who may use a service",
     "store": "look at what a service keeps, and prove that nobody changed it",

@@ -16,9 +16,9 @@ from overread.settings import from_dict
 ABOUT = """\
 Takes DICOM files, pictures and zip archives over HTTP, answers with what
 overread predict would say, and keeps both: images, answers, readers' words
-and an audit trail, in the folder --store. Stopped or killed it goes on where it was
-when it is started again. It listens on this machine alone, unless people must
-show a token: overread token. Needs no torch."""
+and an audit trail, in the folder --store. Stopped or killed, it goes on where
+it was when it is started again. It listens on this machine alone, unless
+people must show a token: overread token. Needs no torch."""
 EXAMPLE = """\
 overread serve runs/first
 overread serve runs/first --store /srv/overread --port 8765

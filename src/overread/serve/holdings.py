@@ -11,6 +11,7 @@ from pydicom import dcmread
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, selectinload
 
+from overread.data.guard import guarded
 from overread.serve.archive import Archive
 from overread.serve.identity import SiteKey
 from overread.serve.tables import Instance, Sending, Series, Study
@@ -145,5 +146,6 @@ def _uids(wanted: Mapping[str, str], keyword: str, tag: str) -> list[str]:
 
 
 def _read(path: Path) -> Json:
-    dataset = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-    return {name: str(dataset.get(name, "")) for name in _TAGS if dataset.get(name) is not None}
+    with guarded(path):
+        dataset = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        return {name: str(dataset.get(name, "")) for name in _TAGS if dataset.get(name) is not None}

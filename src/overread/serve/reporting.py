@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, selectinload
 
+from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
@@ -105,7 +106,9 @@ class Reporter:
         for image in series.instances:
             if image.format != "dicom":
                 continue
-            header = dcmread(self.store.files.path_of(image.sha256), stop_before_pixels=True, force=True)
+            path = self.store.files.path_of(image.sha256)
+            with guarded(path):
+                header = dcmread(path, stop_before_pixels=True, force=True)
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
             found += [(image, answer, header) for answer in answers]
         return found

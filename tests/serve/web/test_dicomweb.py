@@ -9,12 +9,12 @@ import pydicom
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Picture
+from tests.serve.web.test_app import Running
 
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
 from overread.serve.web.app import make_app
-from tests.serve.web.test_app import Running
 
 KIND = 'multipart/related; type="application/dicom"; boundary=x'
 
@@ -112,6 +112,22 @@ def test_bodies_that_are_none_are_refused(client: TestClient, body: bytes) -> No
     assert response.status_code in (400, 409), response.text
     service: Service = client.app.state.service  # type: ignore[attr-defined]
     assert list(service.store.files.incoming.iterdir()) == []
+
+
+def test_values_that_are_none_break_no_answer(client: TestClient, slices: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "odd.dcm"
+    content = slices[0].read_bytes()
+    dataset = pydicom.dcmread(slices[0])
+    number = b" \x00\x13\x00IS"
+    at = content.index(number)
+    length = int.from_bytes(content[at + 6 : at + 8], "little")
+    path.write_bytes(content[: at + 8] + b"\xc6" * length + content[at + 8 + length :])
+    assert _stow(client, [path.read_bytes()]).status_code == 200
+    (one,) = client.get("/dicom-web/instances").json()
+    assert one["00080018"]["Value"] == [dataset.SOPInstanceUID]
+    assert "00200013" not in one
+    series = f"/dicom-web/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+    assert client.get(f"{series}/metadata").status_code < 500
 
 
 def test_what_was_stored_is_answered(client: TestClient, slices: list[Path]) -> None:

@@ -25,6 +25,10 @@ from overread.serve.web.metrics import Metrics, Told
 from overread.serve.web.watchman import Pace, Watchman
 
 VERSION = version("overread")
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": words, "content": {"application/problem+json": {"schema": {"type": "object"}}}}
+    for status, words in (("4XX", "refused, and why"), ("5XX", "not now, or a fault of overread"))
+}
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
         summary="A classifier of medical images, for research use. Not a medical device.",
         docs_url=None,  # its script comes from another host, which a hospital does not reach
         redoc_url=None,
+        responses=_PROBLEMS,
         lifespan=alive,
     )
     metrics = Metrics()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path as File
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from PIL import Image as Picture
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
+from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.window import own_brightness
 from overread.errors import ImageError, ServiceError
@@ -32,15 +34,26 @@ Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 JSON = "application/dicom+json"
+_FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {}}}}
+_BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
-@router.post("/studies", response_class=Response, responses={200: {"content": {JSON: {}}}})
-@router.post("/studies/{study}", response_class=Response, responses={200: {"content": {JSON: {}}}})
+@router.post("/studies", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
 async def store_instances(request: Request) -> Response:
     """Store instances (STOW-RS, PS3.18 10.5): 200 when all are kept, 202 when some are, 409 when none is."""
-    service, study = service_of(request), request.path_params.get("study", "")
+    return await _store(request, "")
+
+
+@router.post("/studies/{study}", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+async def store_in_study(request: Request, study: Uid) -> Response:
+    """Store instances of one study; those of others are refused."""
+    return await _store(request, study)
+
+
+async def _store(request: Request, study: str) -> Response:
+    service = service_of(request)
     with ExitStack() as stack:
         files = await parts_of(
             request,
@@ -65,8 +78,10 @@ def _take(service: Service, files: Sequence[Arrived], study: str, who: str) -> l
 
 def _study_of(path: File) -> str:
     try:
-        return str(dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True).StudyInstanceUID)
-    except Exception:  # of a file that is none pydicom raises many kinds; the intake will say what is wrong with it
+        with guarded(path):
+            dataset = dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True, force=True)
+            return str(dataset.get("StudyInstanceUID", ""))
+    except ImageError:  # the intake will say what is wrong with it
         return ""
 
 
@@ -91,35 +106,58 @@ def _told(request: Request, taken: Sequence[Taken]) -> dict[str, Any]:
     return found
 
 
-@router.get("/studies", response_class=Response, responses={200: {"content": {JSON: {}}}})
+@router.get("/studies", response_class=Response, responses=_FOUND)
 def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
     """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (a month)."""
     service = service_of(request)
     with service.store.read() as session:
-        found = find_studies(session, service.store.key, dict(request.query_params), limit=limit, offset=offset)
+        found = find_studies(session, service.store.key, request.query_params, limit=limit, offset=offset)
     return _json([as_json(one) for one in found])
 
 
-@router.get("/studies/{study}/series", response_class=Response, responses={200: {"content": {JSON: {}}}})
-@router.get("/series", response_class=Response, responses={200: {"content": {JSON: {}}}})
+@router.get("/series", response_class=Response, responses=_FOUND)
 def search_series(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
-    """Find series, of one study or of all, by SeriesInstanceUID or Modality."""
-    wanted = _wanted(request)
+    """Find series by their UID or Modality."""
+    return _series(request, limit, offset)
+
+
+@router.get("/studies/{study}/series", response_class=Response, responses=_FOUND)
+def search_series_of_study(request: Request, study: Uid, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find series of one study."""
+    return _series(request, limit, offset, StudyInstanceUID=study)
+
+
+@router.get("/instances", response_class=Response, responses=_FOUND)
+def search_instances(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find instances by their UID."""
+    return _instances(request, limit, offset)
+
+
+@router.get("/studies/{study}/instances", response_class=Response, responses=_FOUND)
+def search_instances_of_study(request: Request, study: Uid, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find instances of one study."""
+    return _instances(request, limit, offset, StudyInstanceUID=study)
+
+
+@router.get("/studies/{study}/series/{series}/instances", response_class=Response, responses=_FOUND)
+def search_instances_of_series(
+    request: Request, study: Uid, series: Uid, limit: Limit = 100, offset: Offset = 0
+) -> Response:
+    """Find instances of one series."""
+    return _instances(request, limit, offset, StudyInstanceUID=study, SeriesInstanceUID=series)
+
+
+def _series(request: Request, limit: int, offset: int, **under: str) -> Response:
     with service_of(request).store.read() as session:
-        found = find_series(session, wanted, limit=limit, offset=offset)
+        found = find_series(session, {**request.query_params, **under}, limit=limit, offset=offset)
     return _json([as_json(one) for one in found])
 
 
-@router.get(
-    "/studies/{study}/series/{series}/instances", response_class=Response, responses={200: {"content": {JSON: {}}}}
-)
-@router.get("/studies/{study}/instances", response_class=Response, responses={200: {"content": {JSON: {}}}})
-@router.get("/instances", response_class=Response, responses={200: {"content": {JSON: {}}}})
-def search_instances(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
-    """Find instances, of a series, of a study or of all, by SOPInstanceUID."""
-    wanted = _wanted(request)
-    with service_of(request).store.read() as session:
-        found = find_instances(session, service_of(request).store.files, wanted, limit=limit, offset=offset)
+def _instances(request: Request, limit: int, offset: int, **under: str) -> Response:
+    store = service_of(request).store
+    with store.read() as session:
+        wanted = {**request.query_params, **under}
+        found = find_instances(session, store.files, wanted, limit=limit, offset=offset)
     return _json([as_json(one) for one in found])
 
 
@@ -168,20 +206,17 @@ def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Respon
     return Response(stream.getvalue(), media_type="image/png")
 
 
-def _wanted(request: Request) -> dict[str, str]:
-    """What is asked for; what stands in the path goes before what stands behind it."""
-    names = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
-    under = {names[name]: str(uid) for name, uid in request.path_params.items()}
-    return {**request.query_params, **under}
-
-
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Attributes by keyword in the DICOM JSON Model (PS3.18 F)."""
-    dataset = Dataset()
+    """Attributes by keyword in the DICOM JSON Model (PS3.18 F); a value that is none of its kind is left out."""
+    found: dict[str, Any] = {}
     for keyword, value in values.items():
-        if tag_for_keyword(keyword) is not None and value not in (None, ""):
+        if tag_for_keyword(keyword) is None or value in (None, ""):
+            continue
+        dataset = Dataset()
+        with warnings.catch_warnings(), suppress(ValueError, TypeError, OverflowError):
+            warnings.simplefilter("error")  # pydicom would print the value
             setattr(dataset, keyword, value)
-    found: dict[str, Any] = dataset.to_json_dict()
+            found.update(dataset.to_json_dict())
     return found
 
 
@@ -221,9 +256,7 @@ def _metadata(held: Sequence[Held]) -> Response:
 
 
 def _attributes(held: Held) -> dict[str, Any]:
-    try:
+    with guarded(held.path):
         dataset = dcmread(held.path, stop_before_pixels=True, force=True)
         found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-    except Exception as fault:  # pydicom raises many kinds for values that are none
-        raise ImageError("The attributes of an object cannot be told: it is malformed.") from fault
-    return found
+        return found

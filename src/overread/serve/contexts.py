@@ -7,12 +7,12 @@ from typing import Any
 
 
 def image_classes() -> Sequence[str]:
-    """SOP classes of images, all that pynetdicom knows; what is no image is refused by not being among them."""
+    """SOP classes of images, all that pynetdicom knows but video; what is no image is refused by not being here."""
     from pydicom.uid import UID
     from pynetdicom import AllStoragePresentationContexts
 
     uids = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
-    return [uid for uid in uids if "Image Storage" in UID(uid).name]
+    return [uid for uid in uids if "Image Storage" in UID(uid).name and not UID(uid).name.startswith("Video")]
 
 
 def transfer_syntaxes() -> Sequence[str]:

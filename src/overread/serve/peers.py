@@ -48,6 +48,7 @@ class TlsFiles:
             raise SettingsError(
                 f"The files of TLS cannot be used: {fault}. Check --tls-cert and --tls-key."
             ) from fault
+        found.minimum_version = ssl.TLSVersion.TLSv1_2  # BCP 195, as PS3.15 asks
         if server and self.ca is not None:
             found.verify_mode = ssl.CERT_REQUIRED
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,7 +65,8 @@ def test_a_service_that_is_killed_loses_nothing(model_folder: Path, slices: list
     for _ in range(N_KILLS):
         port = free_port()
         process = _start("serve", str(model_folder), "--store", str(folder), "--port", str(port))
-        killer = threading.Timer(4 + 2 * rng.random(), process.send_signal, [signal.SIGKILL])
+        _wait_for_port(port)
+        killer = threading.Timer(0.2 + 2 * rng.random(), process.send_signal, [signal.SIGKILL])
         killer.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
             while process.poll() is None:
@@ -103,7 +105,8 @@ def test_a_node_that_is_killed_sends_all_results_once(model_folder: Path, slices
     to, left = parse_destination(f"OVERREAD@127.0.0.1:{port}"), list(files)
     for _ in range(N_KILLS):
         process = _start(*words)
-        killer = threading.Timer(4 + 3 * rng.random(), process.send_signal, [signal.SIGKILL])
+        _wait_for_port(port)
+        killer = threading.Timer(0.2 + 3 * rng.random(), process.send_signal, [signal.SIGKILL])
         killer.start()
         while process.poll() is None:
             path = left[0] if left else files[-1]
@@ -131,6 +134,16 @@ def test_a_node_that_is_killed_sends_all_results_once(model_folder: Path, slices
     assert found == Counter(sent)
     pacs.stop()
     store.close()
+
+
+def _wait_for_port(port: int) -> None:
+    until = time.monotonic() + 120
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def _wait_for_answers(store: Store) -> None:

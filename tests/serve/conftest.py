@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,16 +64,15 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def postgres() -> Iterator[Callable[[], str]]:
     """A PostgreSQL of its own on a socket, and a function that makes an empty database in it."""
     if not _POSTGRES:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    programs, folder = _POSTGRES[-1], tmp_path_factory.mktemp("pg")
+    # not in pytest's own folder: only its owner may enter that, and PostgreSQL runs as another
+    programs, folder = _POSTGRES[-1], Path(tempfile.mkdtemp(prefix="overread-pg-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
         as_user = ["runuser", "-u", "postgres", "--"]
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(parent.stat().st_mode | 0o011)
         shutil.chown(folder, "postgres")
 
     def say(*words: str) -> None:
@@ -92,6 +92,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 
     yield make
     say(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
@@ -85,6 +85,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_nothing_is_a_token_by_chance(empty: Store) -> None:
     gate = Gate()
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.one_of(st.text(max_size=200), st.from_regex(r"ovr_[0-9a-f]{16}_[\w-]{43}", fullmatch=True)))
     def check(token: str) -> None:
         with empty.read() as session:

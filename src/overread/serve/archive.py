@@ -6,13 +6,15 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from overread.disk import flush_folder, replacing
+from overread.disk import flush_folder, replacing, try_lock
 from overread.errors import ServiceError
 
+_LOCK = ".lock"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -21,8 +23,25 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.incoming = folder / "incoming"
-        self.incoming.mkdir(parents=True, exist_ok=True)
+        (folder / "incoming").mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(folder / "incoming")
+        name = secrets.token_hex(8)
+        self._lock_path = folder / "incoming" / f"{name}{_LOCK}"
+        self._lock = os.open(
+            self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600
+        )  # until the process ends, however it does
+        try_lock(self._lock)
+        self.incoming = folder / "incoming" / name
+        """what this process has half received"""
+        self.incoming.mkdir()
+
+    def close(self) -> None:
+        """Let go of what has not been kept."""
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+            self._lock_path.unlink(missing_ok=True)
 
     @contextmanager
     def receiving(self) -> Iterator[Path]:
@@ -65,10 +84,13 @@ class Archive:
             raise ServiceError(f"{sha256[:80]!r} is no SHA-256.", kind="not-found", status=404)
         return self.folder / sha256[:2] / sha256
 
-    def remove_unfinished(self) -> int:
-        """Remove what a process that is gone had only half received; only for the one that starts first."""
-        found = list(self.incoming.iterdir())
-        for path in found:
-            with suppress(OSError):
-                path.unlink()
-        return len(found)
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what processes that are gone had only half received: those that live hold their locks."""
+    if os.name == "nt":  # no locks there that end with their process
+        return
+    for lock in folder.glob(f"*{_LOCK}"):
+        with suppress(OSError), lock.open("a") as file:
+            if try_lock(file.fileno()):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink()

@@ -53,6 +53,7 @@ class Store:
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
+        self.files.close()
 
 
 def open_store(folder: str | Path, *, url: str | None = None) -> Store:

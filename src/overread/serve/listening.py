@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import threading
 import time
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ class Listener(ThreadedAssociationServer):
 
     def __init__(self, *args: Any, max_connections: int, **kwargs: Any) -> None:
         self._room = max_connections
-        self._greeting: set[threading.Thread] = set()
+        self._greeting: set[Any] = set()
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> Any:
@@ -48,9 +47,13 @@ class Listener(ThreadedAssociationServer):
         """Whether there is room for one more; who has been rejected for want of it may still be there."""
         return len(self.active_associations) + len(self._greeting) < self._room
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection before its thread has begun: the next one may be there sooner."""
+        self._greeting.add(request)
+        super().process_request(request, client_address)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Shake hands, within a time, and begin an association."""
-        self._greeting.add(threading.current_thread())
         try:
             if isinstance(request, ssl.SSLSocket):
                 request.settimeout(_HANDSHAKE_S)
@@ -61,7 +64,7 @@ class Listener(ThreadedAssociationServer):
             _log.warning("a connection ended before there was an association: %s", type(fault).__name__)
             self.shutdown_request(request)
         finally:
-            self._greeting.discard(threading.current_thread())
+            self._greeting.discard(request)
 
     def shutdown(self) -> None:
         """Take no more connections, let those that are there come to an end, and then abort them."""

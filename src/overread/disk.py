@@ -45,7 +45,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         temporary.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if (failure := _explain(error, path, temporary)) is not None:
@@ -90,7 +90,7 @@ def growing(path: str | Path, *, key: str) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
             temporary.replace(path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
     except OSError as error:
         if (failure := _explain(error, path, temporary)) is not None:
             raise failure from error
@@ -122,7 +122,7 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut; Windows has no handle on a folder."""
     if os.name == "nt":
         return

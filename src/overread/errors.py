@@ -8,8 +8,9 @@ OverreadError
 │   └── SplitError     the cohort cannot be divided as asked
 ├── ModelError         a network or a model folder cannot be used
 │   └── WeightsError   pretrained weights cannot be found, or do not fit
-└── RunError           a training run cannot start, go on, or be written
-    └── LostWorkerError another worker of the same training has stopped
+├── RunError           a training run cannot start, go on, or be written
+│   └── LostWorkerError another worker of the same training has stopped
+└── ServiceError       the service refuses, or cannot do now, what it was asked
 
 A message says what, where, what was found, and what to do. It never holds a patient's name or
 identifier: patients are named by `patient_hash`.
@@ -62,3 +63,15 @@ class RunError(OverreadError):
 
 class LostWorkerError(RunError):
     """Another worker of the same training has stopped."""
+
+
+class ServiceError(OverreadError):
+    """The service refuses, or cannot do now, what it was asked.
+
+    `kind` is a short stable word for the reason; `status` is the HTTP status that says the same.
+    """
+
+    def __init__(self, message: str, *, kind: str = "refused", status: int = 400) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status

@@ -47,6 +47,8 @@ class Prediction:
     problem: str | None = None
     class_maps: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """(k, h, w), how much each place of the square that the network sees speaks for each class; where asked for"""
+    features: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """(d,), pooled: what the last layer sees; where class maps were asked for"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +77,13 @@ class Predictor:
         self.folder, self.engine = Path(folder), engine
         cores = cores or n_cores()
         # one core a pass and several passes at once: threads of one pass wait for each other, and for who reads
-        self._n_runs = min(cores, MOST_RUNS)
-        self._pool = ThreadPoolExecutor(self._n_runs + 1, thread_name_prefix="overread")
+        self.n_runs = min(cores, MOST_RUNS)
+        """passes at once"""
+        self._pool = ThreadPoolExecutor(self.n_runs + 1, thread_name_prefix="overread")
         self.card = bundle.load_card(self.folder, verify=())
         network = bundle.read_verified(self.folder, bundle.NETWORK, self.card.files)
         self._session = open_session(
-            network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=cores // self._n_runs
+            network, name=str(self.folder / bundle.NETWORK), engine=engine, threads=cores // self.n_runs
         )
         self._check_shapes()
         self._distance = self._read_distance()
@@ -116,7 +119,7 @@ class Predictor:
 
     def say(self, pixels: NDArray[np.uint8], *, maps: bool = False) -> Said:
         """What the model gives for prepared images (n, size, size, 3) uint8; `maps`: with its class maps."""
-        size = min(CHUNK, math.ceil(len(pixels) / self._n_runs))
+        size = min(CHUNK, math.ceil(len(pixels) / self.n_runs))
         if size >= len(pixels):
             return self._said(self._run(pixels, maps=maps))
         pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
@@ -146,8 +149,10 @@ class Predictor:
         said = self.say(prepare(image, self.card.image)[None], maps=maps)
         return self.predictions([("", image.frame)], said)[0]
 
-    def predict_files(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+    def predict_files(self, paths: Iterable[str | Path], *, maps: bool = False) -> Iterator[Prediction]:
         """Predict every frame of every file, in order. A file or a frame that cannot be used yields its problem.
+
+        maps: with class maps and features, from the same pass.
 
         Files are taken as they are asked for, read and predicted side by side, a core each: a million take no more
         memory than a hundred.
@@ -156,8 +161,8 @@ class Predictor:
         waiting: deque[Future[list[Prediction]]] = deque()
         try:
             while chunk := list(itertools.islice(frames, CHUNK)):
-                waiting.append(self._pool.submit(self._answer, chunk))
-                if len(waiting) > self._n_runs:
+                waiting.append(self._pool.submit(self._answer, chunk, maps=maps))
+                if len(waiting) > self.n_runs:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
@@ -166,12 +171,12 @@ class Predictor:
             for future in waiting:
                 future.cancel()
 
-    def _answer(self, frames: Sequence[Frame]) -> list[Prediction]:
+    def _answer(self, frames: Sequence[Frame], *, maps: bool) -> list[Prediction]:
         """What the model says of some frames, in one pass; the problems of those that have one."""
         good = [(frame.path, frame.number, frame.found) for frame in frames if isinstance(frame.found, np.ndarray)]
         said: list[Prediction] = []
         if good:
-            outputs = self._run(np.stack([pixels for _, _, pixels in good]), maps=False)
+            outputs = self._run(np.stack([pixels for _, _, pixels in good]), maps=maps)
             said = self.predictions([(path, number) for path, number, _ in good], self._said(outputs))
         answers = iter(said)
         return [
@@ -198,6 +203,7 @@ class Predictor:
                     classes=named,
                     abstains=_why_silent(named, promised=sets is not None, far=far is not None and bool(far[i])),
                     class_maps=None if said.class_maps is None else said.class_maps[i],
+                    features=None if said.class_maps is None else said.features[i],
                 )
             )
         return found

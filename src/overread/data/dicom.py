@@ -65,7 +65,9 @@ class DicomFile:
         if self._in_memory:
             _check_end_mark(self._dataset, self._path, index)
         source = self._dataset if self._in_memory else self._path
-        stored = pixel_array(source, index=index, view_only=True)
+        # where bits are left over pydicom has to copy, and would warn that this is no view
+        is_view = self._dataset.get("BitsStored") == self._dataset.get("BitsAllocated")
+        stored = pixel_array(source, index=index, view_only=is_view)
         if is_colour(self._dataset):
             pixels = _rgb(self._dataset, stored)
             image = Image(pixels=pixels, scale="display", window=None, header=self.header, frame=index)
@@ -80,7 +82,7 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if DeflatedExplicitVRLittleEndian.encode() in head:
-        _check_deflated(path)
+        check_deflated(path)
     # force: the content has been sniffed already, and old files lack the preamble
     dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -90,7 +92,7 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     return dataset
 
 
-def _check_deflated(path: Path) -> None:
+def check_deflated(path: Path) -> None:
     """Refuse a deflated data set that grows beyond all measure; pydicom inflates it in one go."""
     meta_bytes = int(read_file_meta_info(path).FileMetaInformationGroupLength)
     unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)

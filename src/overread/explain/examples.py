@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread.disk import replacing
 from overread.errors import ModelError
+from overread.model import bundle
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -122,6 +123,13 @@ def read_examples(content: bytes, *, name: str) -> Examples:
         Exception
     ) as fault:  # of a broken file numpy and zipfile raise a dozen kinds, tokenize's and SystemError too
         raise ModelError(f"{name} cannot be read: {fault}. Take the folder from its source again.") from fault
+
+
+def examples_of(folder: Path, files: Mapping[str, str]) -> Examples | None:
+    """The examples of a model folder; None where it keeps none. files: their hashes. Raises ModelError."""
+    if FILE not in files:
+        return None
+    return read_examples(bundle.read_verified(folder, FILE, files), name=str(folder / FILE))
 
 
 def _of_kind(key: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +13,10 @@ from overread.data.image import Image, prepare, read_frames, read_image
 from overread.data.measures import letter_board, measure
 from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
-from overread.errors import ImageError, ModelError, OverreadError, SettingsError
-from overread.explain.examples import FILE as EXAMPLES
-from overread.explain.examples import Examples, Neighbour, nearest, read_examples
-from overread.explain.trust import FILE as EXPLANATION
-from overread.explain.trust import failed_methods
+from overread.errors import ImageError, OverreadError, SettingsError
+from overread.explain.examples import Neighbour, examples_of, nearest
+from overread.explain.trust import failed_controls
 from overread.explain.where import CLASS_MAP, evidence_for, find_regions, shares
-from overread.model import bundle
 from overread.predict import Prediction, Predictor
 from overread.report.heat import Told, heat_sheet
 from overread.run.job import read_record
@@ -73,8 +69,8 @@ class Explainer:
         for flag, name in (("about", settings.about), ("against", settings.against)):
             if name is not None and name not in card.classes:
                 raise SettingsError(f"--{flag} {name} is no class of the model; they are {', '.join(card.classes)}.")
-        self.failed = self._read_failed()
-        self._examples = self._read_examples()
+        self.failed = failed_controls(self.predictor.folder, card.files, settings.method)
+        self._examples = examples_of(self.predictor.folder, card.files)
         self._root = self._find_root()
         self._make_maps = None if settings.method == CLASS_MAP else _by_torch(self.predictor, settings.method)
 
@@ -175,24 +171,6 @@ class Explainer:
             return "This kind of map passed its controls on this model."
         words = f"Maps of this kind failed on this model: {'; '.join(self.failed)}."
         return words if self.anyway else f"{words} Withheld; --anyway shows it."
-
-    def _read_failed(self) -> tuple[str, ...] | None:
-        """The controls that maps of this method failed on this model; None where they were not checked."""
-        files = self.predictor.card.files
-        if EXPLANATION not in files:
-            return None
-        content = bundle.read_verified(self.predictor.folder, EXPLANATION, files)
-        try:
-            return failed_methods(json.loads(content)).get(self.settings.method)
-        except (ValueError, KeyError, TypeError, AttributeError) as fault:
-            raise ModelError(f"{EXPLANATION} in {self.predictor.folder} cannot be read: {fault}.") from fault
-
-    def _read_examples(self) -> Examples | None:
-        files = self.predictor.card.files
-        if EXAMPLES not in files:
-            return None
-        content = bundle.read_verified(self.predictor.folder, EXAMPLES, files)
-        return read_examples(content, name=str(self.predictor.folder / EXAMPLES))
 
     def _find_root(self) -> Path | None:
         """The folder that the paths of the training images start from; None where it is not here."""

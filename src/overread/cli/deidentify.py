@@ -1,0 +1,96 @@
+"""`overread deidentify`: DICOM files without who is shown, by whom, where and when."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overread.cli.flags import add_flags, given_flags
+from overread.data.deidentify import DeidentifySettings
+from overread.errors import ImageError, SettingsError
+from overread.settings import from_dict
+
+if TYPE_CHECKING:
+    from overread.run.deidentify import Outcome
+
+ABOUT = """\
+Writes copies by the Basic Profile of PS3.15 Annex E: attributes that name
+people, places and times are removed, emptied or replaced at every depth,
+private ones go, UIDs are mapped. The same key gives the same patient the same
+name in every run, and references between files hold. Pixels stay as they are:
+files that may have text in them are set aside unless --anyway is given, and
+slices of a head still show a face to who reconstructs it. Run it again, and it
+goes on where it was."""
+EXAMPLE = """\
+overread deidentify scans/ --out clean/
+overread deidentify scans/ --out clean/ --key site.key --shift-dates
+overread deidentify us/ --out clean/ --anyway --keep-characteristics"""
+SOME_NOT_WRITTEN = 2
+REPORT = "deidentified.csv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE-OR-FOLDER", help="DICOM files, or folders of them"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the copies go")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="the key that pseudonyms come from; made where it is not there (default: FOLDER.key beside --out)",
+    )
+    parser.add_argument("--anyway", action="store_true", help="write files that may have text in their pixels too")
+    add_flags(parser, DeidentifySettings, title="options of PS3.15 E.3")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Clean all files; exit code 2 where some were not written."""
+    from rich.progress import track
+
+    from overread.cli.terminal import Terminal
+    from overread.predict import image_files
+    from overread.run.deidentify import Deidentifier, read_or_make_key
+
+    key = args.key or args.out.with_name(f"{args.out.name}.key")
+    if args.out.resolve() in key.resolve().parents:
+        raise SettingsError(
+            f"--key {key} lies in --out: who gets the copies would get the key. Choose another place."
+        )
+    names, is_new = read_or_make_key(key)
+    total = sum(1 for _ in image_files(args.files))
+    if not total:
+        raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give DICOM files, or folders of them.")
+    settings = from_dict(DeidentifySettings, given_flags(args, DeidentifySettings))
+    worker = Deidentifier(out=args.out, names=names, settings=settings, anyway=args.anyway)
+    console = Terminal(stderr=True)
+    found = track(worker.run(image_files(args.files)), "de-identifying", total=total, console=console, transient=True)
+    states, why = _write_report(args.out, iter(found))
+    print(", ".join(f"{n} {state}" for state, n in states.items()) + f". They are in {args.out}, listed in {REPORT}.")
+    for reason, n in why.most_common(10):
+        print(f"! {n} not written: {reason}")
+    if is_new:
+        print(f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.")
+    print("Not looked for: text inside the body, faces that slices of a head show, what a case tells by itself.")
+    return SOME_NOT_WRITTEN if why else 0
+
+
+def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Counter[str]]:
+    """List each file as it is done; returns how many of each state, and why some were not written."""
+    states: Counter[str] = Counter()
+    why: Counter[str] = Counter()
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / REPORT).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["source", "state", "file", "why"])
+        for one in found:
+            writer.writerow([one.source, one.state, one.file, one.why])
+            states[one.state] += 1
+            if one.state in ("set aside", "refused"):
+                why[one.why] += 1
+    return states, why

@@ -1,0 +1,242 @@
+"""Images of the store that wait are predicted, in batches over all who sent them, and each answer is written once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from overread.errors import OverreadError, ServiceError
+from overread.predict import Prediction
+from overread.serve.model import ServedModel, pack_maps
+from overread.serve.store import Store
+from overread.serve.summary import add_answer
+from overread.serve.tables import Answer, Instance, Series, Study, now
+from overread.serve.trail import record
+
+_log = logging.getLogger(__name__)
+
+_PIECE = 8
+"""images that are claimed, predicted and written together"""
+_CLAIM_S = 300
+_ASK_AGAIN_S = 1.0
+"""how often the store is asked for images that another process took in"""
+_PATIENCE_S = 5.0
+_FRAMES = 64
+"""answers of one file that are held at once"""
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    id: int
+    uid: str
+    sha256: str
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class _Said:
+    image: _Claimed
+    predictions: list[Prediction]
+    is_all: bool
+    """whether these are the last of the image"""
+
+
+class Answerer:
+    """Threads that predict what waits, a few images each, until they are stopped: while one writes, others work."""
+
+    def __init__(
+        self, store: Store, model: ServedModel, *, on_answer: Callable[[list[str], int], None] | None = None
+    ) -> None:
+        self.store, self.model = store, model
+        self.me = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"[:64]
+        self._on_answer = on_answer or (lambda images, n: None)
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"answerer {number}", daemon=True)
+            for number in range(model.predictor.n_runs + 1)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being predicted, give back what is not, and end."""
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+        self._give_back()
+
+    def wake(self) -> None:
+        """Say that something has come in."""
+        self._wake.set()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                if not self.answer_waiting():
+                    self._wake.wait(_ASK_AGAIN_S)
+            except ServiceError as fault:  # the database is away, or the disk is full: it may come back
+                _log.warning("predictions wait: %s", fault.kind)
+                self._stop.wait(_PATIENCE_S)
+            except OverreadError as fault:
+                _log.error("predictions wait: %s", fault)
+                self._stop.wait(_PATIENCE_S)
+            except Exception:
+                _log.exception("predictions wait after a fault of overread")
+                self._stop.wait(_PATIENCE_S)
+
+    def answer_waiting(self) -> int:
+        """Predict all images that wait, those that come in meanwhile included; returns how many there were."""
+        n = 0
+        while not self._stop.is_set() and (claimed := self._claim()):
+            paths = [self.store.files.path_of(image.sha256) for image in claimed]
+            held: list[_Said] = []
+            for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+                held.append(said)
+                if not said.is_all:
+                    self._write(held)
+                    held = []
+            if held:
+                self._write(held)
+            n += len(claimed)
+        return n
+
+    def _claim(self) -> list[_Claimed]:
+        """Take the images that have waited longest, so that no other process predicts them too."""
+        at, until = now(), _later(_CLAIM_S)
+        with self.store.begin() as session:
+            rows = session.scalars(
+                select(Instance)
+                .where(Instance.state == "waiting", Instance.claimed_until < at)
+                .order_by(Instance.id)
+                .limit(_PIECE)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in rows:
+                row.claimed_by, row.claimed_until = self.me, until
+            return [_Claimed(row.id, row.uid, row.sha256, row.n_frames) for row in rows]
+
+    def _give_back(self) -> None:
+        with self.store.begin() as session:
+            session.execute(
+                update(Instance)
+                .where(Instance.state == "waiting", Instance.claimed_by == self.me)
+                .values(claimed_by="", claimed_until="")
+            )
+
+    def _write(self, held: list[_Said]) -> None:
+        """Write answers in one transaction, with a step of the trail for each image."""
+        with self.store.begin() as session:
+            for said in held:
+                digests = self._add_all(session, said)
+                if said.is_all:
+                    self._end(session, said)
+                if digests:
+                    record(
+                        session,
+                        who="model",
+                        did="answered",
+                        subject=said.image.uid,
+                        model=self.model.sha256,
+                        of=digests,
+                    )
+        ended = [said.image.uid for said in held if said.is_all]
+        self._on_answer(ended, sum(len(said.predictions) for said in held))
+
+    def _add_all(self, session: Session, said: _Said) -> list[str]:
+        """Write the answers of an image, and add them to its study's; returns the digests of those that are new."""
+        new = [(p, digest) for p in said.predictions if (digest := self._add(session, said.image, p))]
+        if new:
+            found = select(Study).join(Series).join(Instance).where(Instance.id == said.image.id)
+            study = session.scalars(found.with_for_update(of=Study)).one()
+            for p, _ in new:
+                add_answer(study, p, model=self.model.sha256)
+        return [digest for _, digest in new]
+
+    def _end(self, session: Session, said: _Said) -> None:
+        row = session.get_one(Instance, said.image.id)
+        if row.state != "waiting":  # its claim ran out, and another process was quicker
+            return
+        problems = [p.problem for p in said.predictions if p.problem]
+        row.state = "refused" if len(problems) == len(said.predictions) else "answered"
+        row.problem = _without_path(problems[0], said.image.sha256) if problems else ""
+        row.claimed_by = row.claimed_until = ""
+        study = session.scalars(
+            select(Study).join(Series).where(Series.id == row.series_id).with_for_update(of=Study)
+        ).one()
+        study.n_answered += 1
+        study.n_refused += row.state == "refused"
+
+    def _add(self, session: Session, image: _Claimed, p: Prediction) -> str:
+        """Write one answer; nothing where this model has answered already. Returns its digest."""
+        maps, shape = pack_maps(p.class_maps)
+        answer = Answer(
+            instance_id=image.id,
+            frame=p.frame,
+            model=self.model.sha256,
+            label=p.label or "",
+            probabilities=p.probabilities,
+            classes=list(p.classes),
+            abstains=p.abstains or "",
+            problem=_without_path(p.problem or "", image.sha256),
+            maps=maps,
+            maps_shape=list(shape),
+            nearest=self.model.nearest(p.features),
+            answered_at=now(),
+        )
+        try:
+            with session.begin_nested():
+                session.add(answer)
+        except IntegrityError:
+            return ""
+        return digest_of(answer)
+
+
+def _by_image(order: Sequence[_Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:
+    """Predictions, frame by frame, as those of each image: a piece as soon as it is whole."""
+    place = n_before = 0
+    held: list[Prediction] = []
+    for p in predictions:
+        if held and p.path != held[-1].path:  # the file ended before all its frames came
+            yield _Said(order[place], held, True)
+            place, n_before, held = place + 1, 0, []
+        held.append(p)
+        if n_before + len(held) == order[place].n_frames:
+            yield _Said(order[place], held, True)
+            place, n_before, held = place + 1, 0, []
+        elif len(held) == _FRAMES:
+            yield _Said(order[place], held[:-1], False)
+            n_before, held = n_before + len(held) - 1, held[-1:]
+    if held:
+        yield _Said(order[place], held, True)
+
+
+def digest_of(answer: Answer) -> str:
+    """SHA-256 of what an answer says: the trail keeps it, so that a changed answer is found out."""
+    said: list[Any] = [answer.frame, answer.model, answer.label, answer.probabilities, answer.classes]
+    said += [answer.abstains, answer.problem]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _without_path(problem: str, sha256: str) -> str:
+    return problem.replace(sha256, "The image")
+
+
+def _later(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

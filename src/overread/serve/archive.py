@@ -1,0 +1,96 @@
+"""Files under the hash of their content: whole or not there, and never written twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from overread.disk import flush_folder, replacing, try_lock
+from overread.errors import ServiceError
+
+_LOCK = ".lock"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Archive:
+    """A folder of files. Names are hashes, so that nothing of what a sender says becomes a path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "incoming").mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(folder / "incoming")
+        name = secrets.token_hex(8)
+        self._lock_path = folder / "incoming" / f"{name}{_LOCK}"
+        self._lock = os.open(
+            self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600
+        )  # until the process ends, however it does
+        try_lock(self._lock)
+        self.incoming = folder / "incoming" / name
+        """what this process has half received"""
+        self.incoming.mkdir()
+
+    def close(self) -> None:
+        """Let go of what has not been kept."""
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+            self._lock_path.unlink(missing_ok=True)
+
+    @contextmanager
+    def receiving(self) -> Iterator[Path]:
+        """Lend a path for what is coming in; it is gone afterwards, unless it was kept."""
+        path = self.incoming / secrets.token_hex(16)
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def keep(self, path: Path) -> str:
+        """Take a file over, and return the SHA-256 that finds it again. It is on the disk when this returns."""
+        with path.open("rb+") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        kept = self.path_of(sha256)
+        if kept.exists():
+            path.unlink()
+            return sha256
+        made = not kept.parent.exists()
+        kept.parent.mkdir(exist_ok=True)
+        path.replace(kept)
+        flush_folder(kept.parent)
+        if made:
+            flush_folder(self.folder)
+        return sha256
+
+    def keep_bytes(self, content: bytes) -> str:
+        """Keep what is in memory."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        if not self.path_of(sha256).exists():
+            with replacing(self.path_of(sha256)) as temporary:
+                temporary.write_bytes(content)
+        return sha256
+
+    def path_of(self, sha256: str) -> Path:
+        """Where a file lies, or would lie. Raises ServiceError for what is no hash."""
+        if not _SHA256.fullmatch(sha256):
+            raise ServiceError(f"{sha256[:80]!r} is no SHA-256.", kind="not-found", status=404)
+        return self.folder / sha256[:2] / sha256
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what processes that are gone had only half received: those that live hold their locks."""
+    if os.name == "nt":  # no locks there that end with their process
+        return
+    for lock in folder.glob(f"*{_LOCK}"):
+        with suppress(OSError), lock.open("a") as file:
+            if try_lock(file.fileno()):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink()

@@ -1,0 +1,53 @@
+"""The site's own key: by it patients are told apart, and without it nobody can find them again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from overread.errors import SettingsError
+
+_BYTES = 32
+_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class SiteKey:
+    """The key of one site."""
+
+    secret: bytes = field(repr=False)
+
+    def hash_patient(self, patient_id: str | None) -> str:
+        """A name for a patient that leads back to nobody without the key; empty where the ID is unknown."""
+        text = (patient_id or "").strip()
+        if not text:
+            return ""
+        return hmac.new(self.secret, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:_SHOWN]
+
+
+def read_key(path: Path) -> SiteKey:
+    """The key in a file that only its owner may read; made where it is not there. Raises SettingsError."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    except OSError as fault:
+        raise SettingsError(f"{path} cannot be written: {fault.strerror}. Check the store's folder.") from fault
+    else:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as fault:
+        raise SettingsError(
+            f"{path} is no site key. Bring it back from a backup: patients' hashes rest on it."
+        ) from fault
+    if len(secret) != _BYTES:
+        raise SettingsError(f"{path} holds {len(secret)} bytes and not {_BYTES}. Bring it back from a backup.")
+    return SiteKey(secret)

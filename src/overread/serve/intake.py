@@ -1,0 +1,249 @@
+"""The one way in: a file becomes an image of the store, or a sentence that says why not. For every door the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from overread.data.image import read_header
+from overread.data.pixels import Header
+from overread.errors import ImageError, ServiceError
+from overread.serve.store import Store
+from overread.serve.tables import Instance, Series, Study, now
+from overread.serve.trail import record
+from overread.settings import between, setting
+
+FORMATS = ("dicom", "png", "jpeg", "tiff", "nifti")
+_UID = re.compile(r"(?=.{1,64}\Z)[0-2](\.(0|[1-9][0-9]*))+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeSettings:
+    """What is let in. Flags are made of these."""
+
+    max_file_mb: int = setting(512, "largest file that is taken, in megabytes")
+    max_frames: int = setting(2000, "most frames (or slices) that one file may hold")
+    max_megapixels: int = setting(64, "most pixels of one frame, in millions")
+    keep_patient_ids: bool = setting(
+        False, "keep patients' IDs as they come, and not only hashed with the site's key"
+    )
+
+    def __post_init__(self) -> None:
+        between("max-file-mb", self.max_file_mb, 1, 65536)
+        between("max-frames", self.max_frames, 1, 100_000)
+        between("max-megapixels", self.max_megapixels, 1, 134)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """A file that has come in, and lies in the archive's incoming folder."""
+
+    path: Path
+    name: str
+    """what its sender calls it: shown back to the sender, kept nowhere"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What became of it."""
+
+    name: str
+    instance: str = ""
+    """UID of the image; empty where it was refused"""
+    study: str = ""
+    is_new: bool = False
+    problem: ImageError | ServiceError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """A file that has been looked at, and lies in the archive."""
+
+    arrived: Arrived
+    header: Header
+    sha256: str
+    n_bytes: int
+    study: str
+    series: str
+    instance: str
+
+
+class Intake:
+    """Takes files in."""
+
+    def __init__(self, store: Store, settings: IntakeSettings | None = None) -> None:
+        self.store, self.settings = store, settings or IntakeSettings()
+
+    def take(
+        self,
+        files: Sequence[Arrived],
+        *,
+        came_by: str,
+        who: str,
+        together: str = "",
+        then: Callable[[Session, list[Taken]], None] | None = None,
+    ) -> list[Taken]:
+        """Take files over into the store, in one transaction; those that cannot be used are told with the reason.
+
+        When this returns, what was taken survives a power cut. A file that is there already is not taken twice.
+        came_by: page, rest, stow or c-store. together: the study that pictures without one of their own belong to.
+        then: what else is to be written, in the same transaction. Raises ServiceError where the
+        store is full or away, and then nothing was taken.
+        """
+        looked = [self._look(file, together) for file in files]
+        known = [one for one in looked if isinstance(one, _Known)]
+        if not known and then is None:
+            return [one for one in looked if isinstance(one, Taken)]
+        with self.store.begin() as session:
+            found = {id(one): self._enter(session, one, came_by) for one in known}
+            new = [taken.instance for taken in found.values() if taken.is_new]
+            if new:
+                record(session, who=who, did="received", subject=f"{len(new)} images", by=came_by, images=new)
+            all_of_them = [one if isinstance(one, Taken) else found[id(one)] for one in looked]
+            if then is not None:
+                then(session, all_of_them)
+        return all_of_them
+
+    def _look(self, file: Arrived, together: str) -> _Known | Taken:
+        """Check what a file says of itself, and move it into the archive."""
+        try:
+            header = self._header(file.path)
+            n_bytes = file.path.stat().st_size
+            sha256 = self.store.files.keep(file.path)
+            instance = _uid(header.instance, "SOP Instance UID") or _made_up(sha256)
+            return _Known(
+                arrived=file,
+                header=header,
+                sha256=sha256,
+                n_bytes=n_bytes,
+                instance=instance,
+                study=_uid(header.study, "Study Instance UID") or together or _made_up(sha256 + "study"),
+                series=_uid(header.series, "Series Instance UID") or _made_up((together or sha256) + "series"),
+            )
+        except (ImageError, ServiceError) as fault:
+            return Taken(name=file.name, problem=_named(fault, file))
+
+    def _header(self, path: Path) -> Header:
+        n_bytes = path.stat().st_size
+        if n_bytes > self.settings.max_file_mb * 1_000_000:
+            raise ServiceError(
+                f"{path.name} has {n_bytes / 1e6:.0f} MB; at most {self.settings.max_file_mb} are taken.",
+                kind="too-large",
+                status=413,
+            )
+        header = read_header(path)
+        if header.format not in FORMATS:
+            raise ImageError(f"{path.name} is {header.format}, which is not taken here. Send DICOM, PNG or JPEG.")
+        if header.n_frames > self.settings.max_frames:
+            raise ServiceError(
+                f"{path.name} has {header.n_frames} frames; at most {self.settings.max_frames} are taken.",
+                kind="too-many-frames",
+                status=413,
+            )
+        if header.rows * header.columns > self.settings.max_megapixels * 1_000_000:
+            raise ServiceError(
+                f"{path.name} has frames of {header.columns} x {header.rows} pixels; at most "
+                f"{self.settings.max_megapixels} million are taken.",
+                kind="too-large",
+                status=413,
+            )
+        return header
+
+    def _enter(self, session: Session, file: _Known, came_by: str) -> Taken:
+        name, taken = file.arrived.name, (file.instance, file.study)
+        there = session.scalars(select(Instance).where(Instance.uid == file.instance)).first()
+        if there is not None:
+            if there.sha256 == file.sha256:
+                return Taken(name=name, instance=taken[0], study=there.series.study.uid)
+            return Taken(name=name, problem=_other_content(name))
+        try:
+            with session.begin_nested():
+                self._add(session, file, came_by)
+        except IntegrityError:  # another process was quicker
+            return self._enter(session, file, came_by)
+        return Taken(name=name, instance=taken[0], study=taken[1], is_new=True)
+
+    def _add(self, session: Session, file: _Known, came_by: str) -> None:
+        header, tags, at = file.header, file.header.tags, now()
+        study = session.scalars(select(Study).where(Study.uid == file.study).with_for_update()).first()
+        if study is None:
+            patient = (
+                header.patient if self.settings.keep_patient_ids else self.store.key.hash_patient(header.patient)
+            )
+            study = Study(
+                uid=file.study,
+                patient=(patient or "")[:64],
+                description=tags.get("body_part", ""),
+                taken_on=tags.get("month", ""),
+                received_at=at,
+                sums={},
+                n_images=0,
+            )
+            session.add(study)
+        study.changed_at = at
+        study.n_images += 1
+        series = session.scalars(select(Series).where(Series.uid == file.series)).first()
+        if series is None:
+            series = Series(uid=file.series, study=study, modality=tags.get("modality", "")[:16])
+            session.add(series)
+        session.add(
+            Instance(
+                uid=file.instance,
+                series=series,
+                sha256=file.sha256,
+                format=header.format,
+                n_bytes=file.n_bytes,
+                n_frames=header.n_frames,
+                rows=header.rows,
+                columns=header.columns,
+                place=_place(tags.get("position_mm") or tags.get("slice")),
+                came_by=came_by,
+                received_at=at,
+            )
+        )
+        session.flush()
+
+
+def _uid(text: str | None, what: str) -> str:
+    """A UID as it stands; empty where there is none. It is never made into a path, and has to be one all the same."""
+    text = (text or "").strip()
+    if text and not _UID.fullmatch(text):
+        raise ImageError(
+            f"Its {what} is no UID: digits and dots, at most 64 (PS3.5 9.1). Export it again.", kind="bad-uid"
+        )
+    return text
+
+
+def _made_up(seed: str) -> str:
+    """A UID for what has none of its own, always the same for the same seed (PS3.5 B.2)."""
+    return f"2.25.{int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], 'big')}"
+
+
+def _place(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def _other_content(name: str) -> ServiceError:
+    return ServiceError(
+        f"{name} has the UID of an image that is here already, with other content. Send it under a UID of its own.",
+        kind="other-content",
+        status=409,
+    )
+
+
+def _named(fault: ImageError | ServiceError, file: Arrived) -> ImageError | ServiceError:
+    """The fault with the name that the sender knows the file by."""
+    words = str(fault).replace(file.path.name, file.name or "The file")
+    if isinstance(fault, ServiceError):
+        return ServiceError(words, kind=fault.kind, status=fault.status)
+    return ImageError(words, kind=fault.kind)

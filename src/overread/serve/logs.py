@@ -1,0 +1,45 @@
+"""Logs: a line of JSON an event, without patients, UIDs or addresses of pages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from typing import TextIO
+
+from overread.serve.tables import now
+
+ACCESS = logging.getLogger("overread.serve.access")
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON. Of a fault it tells the kind and the places in the code, not the words.
+
+    What a library says of a file that it cannot read may hold what the file says.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        what = type(record.msg).__name__ if isinstance(record.msg, BaseException) else record.getMessage()
+        line: dict[str, object] = {"at": now(), "level": record.levelname.lower(), "what": what}
+        line.update(getattr(record, "facts", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            frames = traceback.extract_tb(record.exc_info[2])
+            line["fault"] = type(record.exc_info[1]).__name__
+            line["places"] = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
+        return json.dumps(line)
+
+
+def ready_logs(stream: TextIO | None = None) -> None:
+    """Send overread's log, and what the server complains of, to a stream: the error stream by default."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name, level in (
+        ("overread", logging.INFO),
+        ("uvicorn.error", logging.WARNING),
+        ("pynetdicom", logging.ERROR),
+    ):
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = [handler], False
+        logger.setLevel(level)

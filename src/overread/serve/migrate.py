@@ -1,0 +1,82 @@
+"""Bring a database's tables to what this version of overread expects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from overread.disk import try_lock
+from overread.errors import ServiceError
+
+HEAD = "0001"
+"""the newest step in migrations/versions"""
+_LOCK = 0x6D696772
+_PATIENCE_S = 60.0
+
+
+def migrate(engine: Engine, *, lock: Path) -> None:
+    """Run the steps that are missing; nothing where there are none. One process at a time does it.
+
+    Raises ServiceError where the database was made by a newer overread.
+    """
+    if _version(engine) == HEAD:
+        return
+    with _alone(engine, lock):
+        found = _version(engine)
+        if found == HEAD:
+            return
+        if found is not None and found > HEAD:
+            raise ServiceError(
+                f"The store was made by a newer overread (its tables are {found}, this one knows {HEAD}). "
+                "Update overread.",
+                kind="store-newer",
+                status=503,
+            )
+        _run_steps(engine)
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("select version_num from alembic_version")).scalar()
+
+
+def _run_steps(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(engine: Engine, lock: Path) -> Iterator[None]:
+    """Keep other processes from doing the same: by a file beside SQLite, by the database itself elsewhere."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            _say(connection, "select pg_advisory_lock(:key)")
+            try:
+                yield
+            finally:
+                _say(connection, "select pg_advisory_unlock(:key)")
+        return
+    until = time.monotonic() + _PATIENCE_S
+    with lock.open("a") as file:
+        while not try_lock(file.fileno()):
+            if time.monotonic() > until:
+                raise ServiceError("Another overread is still preparing the store. Try again.", status=503)
+            time.sleep(0.05)
+        yield
+
+
+def _say(connection: Connection, words: str) -> None:
+    connection.execute(text(words), {"key": _LOCK})
+    connection.commit()

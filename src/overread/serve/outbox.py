@@ -1,0 +1,111 @@
+"""Results that wait to be sent: a line that survives everything, and is worked off until each is taken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from overread.serve.statuses import Sent
+from overread.serve.store import Store
+from overread.serve.tables import Sending, now
+from overread.serve.trail import record
+
+FIRST_WAIT_S = 5.0
+LONGEST_WAIT_S = 3600.0
+_LEASE_S = 300
+"""a sending that has not ended after so long belongs to a process that is gone"""
+
+
+def enqueue(session: Session, *, study_id: int, uid: str, kind: str, sha256: str, destination: str) -> None:
+    """Put a result in line for a destination; nothing where it stands in it, or was sent."""
+    known = select(Sending.id).where(Sending.destination == destination, Sending.uid == uid)
+    if session.scalars(known).first() is None:
+        session.add(
+            Sending(study_id=study_id, uid=uid, kind=kind, sha256=sha256, destination=destination, next_at=now())
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbox:
+    """Works off the line."""
+
+    store: Store
+    send: Callable[[Path, str], Sent]
+    """a file, and the destination as it was given"""
+    has: Callable[[Path, str], bool]
+    """whether a destination has the object of a file: asked where it may have come without our hearing of it"""
+
+    def send_due(self) -> int:
+        """Send all whose time has come, one after the other; returns how many were taken."""
+        n_taken = 0
+        while (claimed := self._claim()) is not None:
+            sending_id, was_uncertain = claimed
+            with self.store.read() as session:
+                row = session.get_one(Sending, sending_id)
+            path = self.store.files.path_of(row.sha256)
+            if was_uncertain and self.has(path, row.destination):
+                sent = Sent(outcome="taken", said="it was there already")
+            else:
+                sent = self.send(path, row.destination)
+            self._note(sending_id, sent)
+            n_taken += sent.outcome == "taken"
+        return n_taken
+
+    def _claim(self) -> tuple[int, bool] | None:
+        """Take the next one: its ID, and whether an earlier try may have brought it there."""
+        with self.store.begin() as session:
+            row = session.scalars(
+                select(Sending)
+                .where(Sending.state.in_(("waiting", "sending")), Sending.next_at <= now())
+                .order_by(Sending.next_at, Sending.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).first()
+            if row is None:
+                return None
+            was_uncertain = row.state == "sending"
+            row.state, row.next_at = "sending", _later(_LEASE_S)
+            row.n_tries += 1
+            return row.id, was_uncertain
+
+    def _note(self, sending_id: int, sent: Sent) -> None:
+        with self.store.begin() as session:
+            row = session.get_one(Sending, sending_id)
+            row.last_said = sent.said
+            if sent.outcome == "again":
+                wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(row.n_tries - 1, 12))
+                row.state, row.next_at = (
+                    "sending" if sent.uncertain else "waiting",
+                    _later(wait * random.uniform(0.8, 1.2)),
+                )
+                if sent.away:
+                    _put_off(session, row.destination, row.next_at)
+                return
+            row.state = "sent" if sent.outcome == "taken" else "refused"
+            row.sent_at = now() if sent.outcome == "taken" else ""
+            did = "sent" if sent.outcome == "taken" else "could not send"
+            record(session, who="node", did=did, subject=row.uid, to=row.destination, said=sent.said)
+
+    def release(self) -> None:
+        """Give back what is marked as being sent: for the only process that sends, when it starts."""
+        with self.store.begin() as session:
+            session.execute(update(Sending).where(Sending.state == "sending").values(next_at=now()))
+
+
+def _put_off(session: Session, destination: str, until: str) -> None:
+    """Let all that waits for a destination wait as long: one try finds out whether it is back."""
+    session.execute(
+        update(Sending)
+        .where(Sending.destination == destination, Sending.state == "waiting", Sending.next_at < until)
+        .values(next_at=until)
+    )
+
+
+def _later(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

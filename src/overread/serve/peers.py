@@ -1,0 +1,111 @@
+"""Hands a DICOM file to another system: by C-STORE, or to a DICOMweb service by STOW-RS."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overread.errors import SettingsError
+from overread.serve import stow
+from overread.serve.statuses import Sent
+
+if TYPE_CHECKING:
+    from overread.serve.scu import Entity
+
+_AE = re.compile(r"(?P<aet>[^@\\\s][^@\\]{0,15})@(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where results go: an application entity, or the address of a DICOMweb service."""
+
+    aet: str = ""
+    host: str = ""
+    port: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsFiles:
+    """Certificates for a connection; empty paths are not used."""
+
+    cert: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+    def context(self, *, server: bool) -> ssl.SSLContext:
+        """A context of these files. Raises SettingsError where they cannot be used."""
+        purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+        try:
+            found = ssl.create_default_context(purpose, cafile=self.ca)
+            if self.cert is not None:
+                found.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as fault:
+            raise SettingsError(
+                f"The files of TLS cannot be used: {fault}. Check --tls-cert and --tls-key."
+            ) from fault
+        found.minimum_version = ssl.TLSVersion.TLSv1_2  # BCP 195, as PS3.15 asks
+        if server and self.ca is not None:
+            found.verify_mode = ssl.CERT_REQUIRED
+        return found
+
+
+def parse_destination(text: str) -> Destination:
+    """`PACS@10.0.0.5:104`, or `https://pacs/dicom-web`. Raises SettingsError.
+
+    >>> parse_destination("PACS@10.0.0.5:104").aet
+    'PACS'
+    """
+    if re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+        return Destination(url=text.rstrip("/"))
+    found = _AE.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise SettingsError(
+            f"--send-to {text} is no destination; it is AETITLE@host:port, or the http address of a DICOMweb service."
+        )
+    return Destination(aet=found["aet"].strip(), host=found["host"].strip("[]"), port=int(found["port"]))
+
+
+def send(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | None = None) -> Sent:
+    """Send one file, as it lies there."""
+    if destination.url:
+        instance = uids_of(path)["SOPInstanceUID"]
+        return stow.store_instance(path, destination.url, instance=instance, context=_context(destination, tls))
+    from overread.serve.scu import store
+
+    return store(path, _entity(destination, own_aet, tls))
+
+
+def has(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | None = None) -> bool:
+    """Whether the other side says that it has the object of this file; False where it cannot be asked.
+
+    A DICOMweb service is asked by QIDO-RS, an application entity by C-FIND.
+    """
+    uids = uids_of(path)
+    if destination.url:
+        return stow.has_instance(destination.url, uids, context=_context(destination, tls))
+    from overread.serve.scu import find
+
+    return find(_entity(destination, own_aet, tls), uids)
+
+
+def uids_of(path: Path) -> dict[str, str]:
+    """The UIDs that a file is found again by."""
+    from pydicom import dcmread
+
+    dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(_UIDS))
+    return {name: str(dataset[name].value) for name in _UIDS}
+
+
+def _entity(to: Destination, own_aet: str, tls: TlsFiles | None) -> Entity:
+    from overread.serve.scu import Entity
+
+    return Entity(aet=to.aet, host=to.host, port=to.port, own_aet=own_aet, context=_context(to, tls))
+
+
+def _context(to: Destination, tls: TlsFiles | None) -> ssl.SSLContext | None:
+    return tls.context(server=False) if tls and not to.url.startswith("http:") else None

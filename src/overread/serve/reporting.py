@@ -1,0 +1,172 @@
+"""A study that is complete and answered becomes results, and these are put in line to be sent."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from pydicom import Dataset, dcmread
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from overread.data.guard import guarded
+from overread.data.image import read_image
+from overread.data.placing import onto_image, place
+from overread.data.window import own_brightness
+from overread.errors import ImageError
+from overread.explain.where import evidence_for
+from overread.report.heat import Told, heat_sheet
+from overread.serve.model import ServedModel, unpack_maps
+from overread.serve.notices import Notices
+from overread.serve.outbox import enqueue
+from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+from overread.serve.store import Store
+from overread.serve.tables import Answer, Instance, Series, Study
+from overread.serve.trail import record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Makes the results of studies."""
+
+    store: Store
+    model: ServedModel
+    destinations: tuple[str, ...]
+    quiet_s: float
+    """a study is complete when no image of it came for so long"""
+    notices: Notices = field(default_factory=Notices)
+    """or when all images that its sender told of have come"""
+
+    def report_due(self) -> int:
+        """Report all studies that are complete, answered, and not reported yet; returns how many."""
+        before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        with self.store.read() as session:
+            due = session.execute(
+                select(Study.id, Study.uid)
+                .where(Study.n_answered == Study.n_images, Study.n_reported != Study.n_images)
+                .where(or_(Study.changed_at <= before, Study.uid.in_(self.notices.complete(session))))
+                .order_by(Study.changed_at)
+            ).all()
+        for study_id, uid in due:
+            self._report(study_id)
+            self.notices.forget(uid)
+        return len(due)
+
+    def _report(self, study_id: int) -> None:
+        """Make the results of one study and put them in line, in one transaction: both, or neither."""
+        with self.store.read() as session:
+            study = _whole(session, study_id)
+            n_images, changed_at = study.n_images, study.changed_at
+            made = self._make(study)
+        kept = [(kind, result, self.store.files.keep_bytes(to_bytes(result))) for kind, result in made]
+        with self.store.begin() as session:
+            study = session.get_one(Study, study_id, with_for_update=True)
+            if study.n_reported == study.n_images or study.changed_at != changed_at:
+                return  # another process was quicker, or more images have come
+            study.n_reported = n_images
+            for kind, result, sha256 in kept:
+                for destination in self.destinations:
+                    enqueue(
+                        session,
+                        study_id=study_id,
+                        uid=str(result.SOPInstanceUID),
+                        kind=kind,
+                        sha256=sha256,
+                        destination=destination,
+                    )
+            names = [f"{kind} {result.SOPInstanceUID}" for kind, result, _ in kept]
+            record(session, who="model", did="reported", subject=study.uid, results=names, model=self.model.sha256)
+
+    def _make(self, study: Study) -> list[tuple[str, Dataset]]:
+        """A report of all answers, and of each series a capture of the image that speaks most for the class."""
+        found = [self._answers(series) for series in study.series]
+        said = [one for series in found for one in series]
+        if not said:
+            return []
+        model, at = self._said(), _time(study.changed_at)
+        answered = [_answered(header, answer) for _, answer, header in said]
+        made = [("sr", make_report(answered, model, at=at))]
+        for number, series in enumerate(filter(None, found), start=1):
+            image, answer, header = max(series, key=lambda one: one[1].probabilities.get(study.label, 0.0))
+            try:
+                sheet = self._sheet(image, answer)
+            except ImageError:
+                continue
+            capture = make_capture(header, sheet, model, at=at, number=number, answers=digest(answered))
+            made.append(("sc", capture))
+        return made
+
+    def _answers(self, series: Series) -> list[tuple[Instance, Answer, Dataset]]:
+        """What this model says of the DICOM images of a series, with their headers."""
+        found: list[tuple[Instance, Answer, Dataset]] = []
+        for image in series.instances:
+            if image.format != "dicom":
+                continue
+            path = self.store.files.path_of(image.sha256)
+            with guarded(path):
+                header = dcmread(path, stop_before_pixels=True, force=True)
+            answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
+            found += [(image, answer, header) for answer in answers]
+        return found
+
+    def _said(self) -> ModelSaid:
+        card = self.model.card
+        return ModelSaid(
+            name=self.model.name,
+            sha256=self.model.sha256,
+            classes=card.classes,
+            intended_use=card.intended_use,
+            marks=card.marks,
+        )
+
+    def _sheet(self, image: Instance, answer: Answer) -> NDArray[np.uint8]:
+        """The image, and beside it the evidence for its class: (rows, columns, 3) uint8."""
+        card = self.model.card
+        found = read_image(self.store.files.path_of(image.sha256), frame=answer.frame)
+        maps = None if self.model.failed else unpack_maps(answer.maps, answer.maps_shape)
+        heat = None
+        if maps is not None:
+            rows, columns = found.pixels.shape[:2]
+            evidence = evidence_for(maps, card.classes.index(answer.label))
+            heat = onto_image(evidence, place(rows, columns, side_px=card.image.size_px, fit=card.image.fit))
+        title = f"{answer.label} ({answer.probabilities[answer.label]:.2f})"
+        if answer.abstains:
+            title = f"No answer: {answer.abstains} (likeliest: {title})"
+        why = self.model.why_no_heat
+        told = Told(
+            title=title,
+            lines=tuple(line for line in (why, f"overread, model {self.model.name}", card.intended_use) if line),
+            probabilities=answer.probabilities,
+            covered=f"evidence for {answer.label}",
+            toward=found.header.tags.get("toward", ""),
+            marks=("Research use, not a medical device.", *card.marks),
+        )
+        with Picture.open(io.BytesIO(heat_sheet(own_brightness(found), heat, told))) as sheet:
+            return np.asarray(sheet.convert("RGB"))
+
+
+def _whole(session: Session, study_id: int) -> Study:
+    return session.scalars(
+        select(Study)
+        .where(Study.id == study_id)
+        .options(selectinload(Study.series).selectinload(Series.instances).selectinload(Instance.predictions))
+    ).one()
+
+
+def _answered(header: Dataset, answer: Answer) -> Answered:
+    return Answered(
+        dataset=header,
+        frame=answer.frame,
+        label=answer.label,
+        probabilities=answer.probabilities,
+        classes=tuple(answer.classes),
+        abstains=answer.abstains,
+    )
+
+
+def _time(at: str) -> datetime:
+    return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -1,0 +1,229 @@
+"""What the model says of a study, as DICOM: a structured report, and captures for who cannot read one.
+
+IHE AI Results (AIR): Comprehensive 3D SR, TID 1500 at its root, TID 1501 for each image. Source objects are referred
+to and never changed. The same answers give the same UIDs, so that what is sent again is the same object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian
+
+from overread.errors import ServiceError
+from overread.serve import codes
+
+SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
+MANUFACTURER = "overread"
+_LO = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSaid:
+    """The model that the results are of."""
+
+    name: str
+    sha256: str
+    classes: tuple[str, ...]
+    intended_use: str
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """One frame, and what the model says of it."""
+
+    dataset: Dataset = field(repr=False)
+    """the source's header; its pixels are not needed"""
+    frame: int
+    """from 0"""
+    label: str
+    probabilities: dict[str, float]
+    classes: tuple[str, ...] = ()
+    abstains: str = ""
+
+
+def make_report(answered: Sequence[Answered], model: ModelSaid, *, at: datetime) -> Dataset:
+    """A Comprehensive 3D SR of the answers to the images of one study. Raises ServiceError where there are none.
+
+    at: the time of the answers. Unverified: no person has looked at it.
+    """
+    from highdicom import sr
+
+    _check_one_study(answered)
+    sources = _sources(answered)
+    first = sources[0]
+    device = sr.ObserverContext(
+        observer_type=codes.DEVICE,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=made_up_uid("device", model.sha256),
+            name=model.name[:_LO],
+            manufacturer_name=MANUFACTURER,
+            model_name=f"overread {version('overread')}",
+        ),
+    )
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=device),
+        procedure_reported=codes.procedure_code(str(first.get("Modality", ""))),
+        imaging_measurements=[_group(one, model) for one in answered],
+    )
+    report: Dataset = sr.Comprehensive3DSR(
+        evidence=sources,
+        content=content,
+        series_instance_uid=_uid(answered, model, "sr-series"),
+        series_number=SERIES_NUMBERS["sr"],
+        sop_instance_uid=_uid(answered, model, "sr"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description="overread: research use, not a medical device",
+        manufacturer_model_name="overread",
+        software_versions=version("overread"),
+        device_serial_number=model.sha256[:16],
+    )
+    codes.declare(report)
+    _date(report, at)
+    return report
+
+
+def make_capture(
+    source: Dataset, picture: NDArray[np.uint8], model: ModelSaid, *, at: datetime, number: int, answers: str
+) -> Dataset:
+    """A Secondary Capture of a drawn sheet (rows, columns, 3) uint8, in a series of its own in the source's study.
+
+    answers: a digest of what the sheet tells; with it the UID changes.
+    """
+    from highdicom.sc import SCImage
+
+    study = str(source.StudyInstanceUID)
+    capture: Dataset = SCImage.from_ref_dataset(
+        ref_dataset=source,
+        pixel_array=picture,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        series_instance_uid=made_up_uid("sc-series", study, model.sha256, answers),
+        series_number=SERIES_NUMBERS["sc"],
+        sop_instance_uid=made_up_uid("sc", study, model.sha256, answers, str(number)),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        patient_orientation=("L", "P"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        series_description="overread heatmap: research use only",
+        manufacturer_model_name="overread",
+        software_versions=version("overread"),
+    )
+    capture.PatientOrientation = None  # a sheet of several pictures has none
+    capture.Laterality = None
+    capture.BurnedInAnnotation = "YES"
+    capture.ImageType = ["DERIVED", "SECONDARY"]
+    capture.DerivationDescription = "Evidence of a classifier over the image. Research use, not a medical device."
+    capture.DateOfSecondaryCapture, capture.TimeOfSecondaryCapture = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = source.SOPClassUID
+    reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    capture.SourceImageSequence = [reference]
+    _date(capture, at)
+    return capture
+
+
+def digest(answered: Sequence[Answered]) -> str:
+    """SHA-256 of all answers, in their order."""
+    said = [
+        (str(one.dataset.SOPInstanceUID), one.frame, one.label, sorted(one.probabilities.items()), one.classes)
+        for one in answered
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def made_up_uid(*parts: str) -> str:
+    """A UID that is always the same for the same parts (PS3.5 B.2)."""
+    number = int.from_bytes(hashlib.sha256("|".join(parts).encode()).digest()[:16], "big")
+    return f"2.25.{number}"
+
+
+def to_bytes(dataset: Dataset) -> bytes:
+    """A data set as a DICOM file."""
+    stream = io.BytesIO()
+    dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _group(one: Answered, model: ModelSaid) -> Dataset:
+    """TID 1501 for one image: its class, or that there is none, and the probability of each."""
+    from highdicom import sr
+
+    frames = [one.frame + 1] if int(one.dataset.get("NumberOfFrames") or 1) > 1 else None
+    source = sr.SourceImageForMeasurementGroup(
+        referenced_sop_class_uid=one.dataset.SOPClassUID,
+        referenced_sop_instance_uid=one.dataset.SOPInstanceUID,
+        referenced_frame_numbers=frames,
+    )
+    uid = str(one.dataset.SOPInstanceUID)
+    group: Dataset = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=made_up_uid("group", uid, str(one.frame), model.sha256), identifier=f"frame {one.frame + 1}"
+        ),
+        algorithm_id=sr.AlgorithmIdentification(
+            name=model.name[:_LO],
+            version=f"overread {version('overread')}",
+            parameters=[f"model SHA-256 {model.sha256}", model.intended_use, *model.marks],
+            manufacturer=MANUFACTURER,
+        ),
+        measurements=[
+            sr.Measurement(name=codes.probability_code(name), value=_decimal(p), unit=codes.NO_UNITS)
+            for name, p in one.probabilities.items()
+        ],
+        qualitative_evaluations=_evaluations(one),
+        source_images=[source],
+    )
+    return group
+
+
+def _evaluations(one: Answered) -> list[Dataset]:
+    from highdicom import sr
+
+    found = [sr.QualitativeEvaluation(name=codes.LIKELIEST, value=codes.class_code(one.label))]
+    if one.abstains:
+        found.append(sr.QualitativeEvaluation(name=codes.ANSWER, value=codes.silence_code(one.abstains)))
+    found += [sr.QualitativeEvaluation(name=codes.IN_SET, value=codes.class_code(name)) for name in one.classes]
+    return found
+
+
+def _decimal(p: float) -> float:
+    """A probability as a Decimal String holds it: 16 characters (PS3.5 6.2)."""
+    return float(f"{p:.9f}")
+
+
+def _check_one_study(answered: Sequence[Answered]) -> None:
+    if len({str(one.dataset.StudyInstanceUID) for one in answered}) != 1:
+        raise ServiceError("A report is of the images of one study, and of one image at least.", kind="no-report")
+
+
+def _sources(answered: Sequence[Answered]) -> list[Dataset]:
+    return list({str(one.dataset.SOPInstanceUID): one.dataset for one in answered}.values())
+
+
+def _uid(answered: Sequence[Answered], model: ModelSaid, kind: str) -> str:
+    return made_up_uid(kind, str(answered[0].dataset.StudyInstanceUID), model.sha256, digest(answered))
+
+
+def _date(dataset: Dataset, at: datetime) -> None:
+    """The same answers make the same file: its times are those of the answers."""
+    date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
+    for name, value in (("Content", (date, time)), ("Series", (date, time)), ("InstanceCreation", (date, time))):
+        setattr(dataset, f"{name}Date", value[0])
+        setattr(dataset, f"{name}Time", value[1])
+    for item in dataset.get("ContributingEquipmentSequence", []):
+        item.ContributionDateTime = date + time

@@ -1,0 +1,105 @@
+"""A DICOM node with a model behind it: images come in, are answered, and results go out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from overread.errors import OverreadError
+from overread.serve.answering import Answerer
+from overread.serve.intake import Arrived, Intake, IntakeSettings
+from overread.serve.model import ServedModel
+from overread.serve.node import Callers, Node, NodeSettings
+from overread.serve.notices import Notices
+from overread.serve.outbox import Outbox
+from overread.serve.peers import TlsFiles, has, parse_destination, send
+from overread.serve.reporting import Reporter
+from overread.serve.statuses import Sent
+from overread.serve.store import Store
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 0.5
+_PATIENCE_S = 5.0
+
+
+class Station:
+    """The node, who answers, who reports and who sends. `start` it, and `stop` it."""
+
+    def __init__(
+        self,
+        store: Store,
+        model: ServedModel,
+        settings: NodeSettings,
+        *,
+        destinations: Sequence[str] = (),
+        intake: IntakeSettings | None = None,
+        callers: Callers | None = None,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        self.store, self.settings, self.tls = store, settings, tls
+        self._known = {text: parse_destination(text) for text in destinations}
+        self._intake = Intake(store, intake)
+        self.answerer = Answerer(store, model)
+        notices = Notices()
+        self.reporter = Reporter(
+            store=store, model=model, destinations=tuple(destinations), quiet_s=settings.quiet_s, notices=notices
+        )
+        self.outbox = Outbox(store=store, send=self._send, has=self._has)
+        self.node = Node(
+            settings,
+            self.take,
+            incoming=store.files.incoming,
+            callers=callers,
+            tls=tls,
+            announced=notices.add,
+            max_bytes=self._intake.settings.max_file_mb * 1_000_000,
+        )
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
+
+    def start(self) -> int:
+        """Go on with what waits, and listen; returns the port."""
+        self.outbox.release()
+        port = self.node.start()
+        self.answerer.start()
+        self._thread.start()
+        return port
+
+    def stop(self) -> None:
+        """Take nothing more, finish what is in hand, and end; what waits is kept."""
+        self.node.stop()
+        self._stop.set()
+        self.answerer.stop()
+        self._thread.join(timeout=120)
+        self.store.close()
+
+    def take(self, path: Path, calling: str) -> None:
+        """Keep one image. Raises ImageError or ServiceError where it cannot be kept."""
+        (taken,) = self._intake.take([Arrived(path=path, name="")], came_by="c-store", who=calling)
+        if taken.problem is not None:
+            raise taken.problem
+        self.answerer.wake()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            pause = _LOOK_S
+            try:
+                self.reporter.report_due()
+                self.outbox.send_due()
+            except OverreadError as fault:
+                _log.warning("results wait: %s", getattr(fault, "kind", "failed"))
+                pause = _PATIENCE_S
+            except Exception:
+                _log.exception("results wait after a fault of overread")
+                pause = _PATIENCE_S
+            self._stop.wait(pause)
+
+    def _send(self, path: Path, to: str) -> Sent:
+        destination = self._known.get(to) or parse_destination(to)
+        return send(path, destination, own_aet=self.settings.aet, tls=self.tls)
+
+    def _has(self, path: Path, to: str) -> bool:
+        destination = self._known.get(to) or parse_destination(to)
+        return has(path, destination, own_aet=self.settings.aet, tls=self.tls)

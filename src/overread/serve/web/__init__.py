@@ -1,0 +1,1 @@
+"""REST, DICOMweb and the pages."""

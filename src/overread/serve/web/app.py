@@ -1,0 +1,123 @@
+"""The application: the routes, and what stands before them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from overread.errors import ImageError, OverreadError, ServiceError
+from overread.serve.accounts import Gate
+from overread.serve.service import Service
+from overread.serve.web import api, dicomweb, entry, pages
+from overread.serve.web.guards import BodyLimit, Headers, SameSite
+from overread.serve.web.metrics import Metrics, Told
+from overread.serve.web.watchman import Pace, Watchman
+
+VERSION = version("overread")
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": words, "content": {"application/problem+json": {"schema": {"type": "object"}}}}
+    for status, words in (("4XX", "refused, and why"), ("5XX", "not now, or a fault of overread"))
+}
+_OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_log = logging.getLogger(__name__)
+
+
+def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> FastAPI:
+    """The application before a service.
+
+    asks: whether everybody must show a token; else the service answers to this machine's own names alone. per_s:
+    requests that one address may make, in the long run.
+    """
+
+    @asynccontextmanager
+    async def alive(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.stop()
+
+    app = FastAPI(
+        title="overread",
+        version=VERSION,
+        summary="A classifier of medical images, for research use. Not a medical device.",
+        docs_url=None,  # its script comes from another host, which a hospital does not reach
+        redoc_url=None,
+        responses=_PROBLEMS,
+        lifespan=alive,
+    )
+    metrics = Metrics()
+    app.state.service, app.state.gate, app.state.metrics = service, Gate(), metrics
+    service.on_answer = metrics.answers.inc
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.include_router(dicomweb.router)
+    app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
+    app.include_router(entry.router)
+    app.add_api_route("/healthz", health, tags=["service"])
+    app.add_api_route("/metrics", show_metrics, tags=["service"], response_class=Response)
+    app.add_middleware(BodyLimit, most_bytes=service.job_settings.max_upload_mb * 1_000_000)
+    app.add_middleware(Watchman, store=service.store, gate=app.state.gate, is_on=asks)
+    app.add_middleware(SameSite, hosts=() if asks else _OWN_NAMES)
+    app.add_middleware(Pace, per_s=per_s)
+    app.add_middleware(Told, metrics=metrics)
+    app.add_middleware(Headers)
+    app.add_exception_handler(OverreadError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(Exception, _fail)
+    return app
+
+
+def health(request: Request) -> dict[str, str]:
+    """Whether the service and its database answer."""
+    service: Service = request.app.state.service
+    with service.store.read() as session:
+        session.connection()
+    return {"status": "ok", "version": VERSION}
+
+
+def show_metrics(request: Request) -> Response:
+    """Counts, for Prometheus."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.text(request.app.state.service.store), media_type="text/plain; version=0.0.4")
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """An error as RFC 9457 has it."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return Response(json.dumps(content), status_code=status, media_type="application/problem+json")
+
+
+async def _refuse(_: Request, fault: Exception) -> Response:
+    if isinstance(fault, ServiceError):
+        response = problem(fault.status, fault.kind, str(fault))
+        if fault.status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
+    if isinstance(fault, RequestValidationError):
+        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in fault.errors()[:5]]
+        return problem(422, "not-understood", "; ".join(wrong))
+    if isinstance(fault, HTTPException):
+        return problem(
+            fault.status_code,
+            "refused",
+            str(fault.detail),
+        )
+    kind = fault.kind if isinstance(fault, ImageError) else "refused"
+    return problem(422, kind, str(fault))
+
+
+async def _fail(_: Request, fault: Exception) -> Response:
+    reference = secrets.token_hex(6)
+    _log.error("fault %s: %s", reference, type(fault).__name__, exc_info=fault)
+    return problem(500, "fault", f"This is a fault in overread. The log has more under {reference}.")

@@ -1,0 +1,263 @@
+"""DICOMweb (PS3.18): STOW-RS in; QIDO-RS and WADO-RS for the images that the store holds, and for its results."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path as File
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from PIL import Image as Picture
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from overread.data.guard import guarded
+from overread.data.image import read_image
+from overread.data.window import own_brightness
+from overread.errors import ImageError, ServiceError
+from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
+from overread.serve.intake import Arrived, Taken
+from overread.serve.service import Service
+from overread.serve.web.api import service_of, who_asks
+from overread.serve.web.related import parts_of
+from overread.serve.web.views import not_found
+
+router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
+Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=100_000_000)]
+JSON = "application/dicom+json"
+_FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {}}}}
+_BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
+_PIECE = 1 << 20
+_OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
+
+
+@router.post("/studies", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+async def store_instances(request: Request) -> Response:
+    """Store instances (STOW-RS, PS3.18 10.5): 200 when all are kept, 202 when some are, 409 when none is."""
+    return await _store(request, "")
+
+
+@router.post("/studies/{study}", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+async def store_in_study(request: Request, study: Uid) -> Response:
+    """Store instances of one study; those of others are refused."""
+    return await _store(request, study)
+
+
+async def _store(request: Request, study: str) -> Response:
+    service = service_of(request)
+    with ExitStack() as stack:
+        files = await parts_of(
+            request,
+            service.store.files,
+            stack,
+            max_files=service.job_settings.max_files,
+            max_file_bytes=service.intake_settings.max_file_mb * 1_000_000,
+        )
+        taken = await run_in_threadpool(_take, service, files, study, who_asks(request))
+    service.answerer.wake()
+    kept = [one for one in taken if one.problem is None]
+    status = 200 if len(kept) == len(taken) else 202 if kept else 409
+    return _json(_told(request, taken), status)
+
+
+def _take(service: Service, files: Sequence[Arrived], study: str, who: str) -> list[Taken]:
+    wrong = {id(file) for file in files if study and _study_of(file.path) != study}
+    found = iter(service.intake.take([file for file in files if id(file) not in wrong], came_by="stow", who=who))
+    fault = ServiceError("It belongs to another study than the address says.", kind="other-content", status=409)
+    return [Taken(name=file.name, problem=fault) if id(file) in wrong else next(found) for file in files]
+
+
+def _study_of(path: File) -> str:
+    try:
+        with guarded(path):
+            dataset = dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True, force=True)
+            return str(dataset.get("StudyInstanceUID", ""))
+    except ImageError:  # the intake will say what is wrong with it
+        return ""
+
+
+def _told(request: Request, taken: Sequence[Taken]) -> dict[str, Any]:
+    """The Store Instances Response Module (PS3.18 Table I.2-1), as JSON."""
+    base = f"{request.url.scheme}://{request.url.netloc}{router.prefix}"
+    kept, failed = [], []
+    for one in taken:
+        if one.problem is None:
+            item = {"ReferencedSOPInstanceUID": one.instance, "RetrieveURL": f"{base}/studies/{one.study}"}
+            kept.append(as_json(item))
+            continue
+        kind = one.problem.kind
+        other = _OTHER_CONTENT if kind == "other-content" else _CANNOT_UNDERSTAND
+        is_full = isinstance(one.problem, ServiceError) and one.problem.status in (413, 503, 507)
+        failed.append(as_json({"FailureReason": _OUT_OF_RESOURCES if is_full else other}))
+    found: dict[str, Any] = {}
+    if kept:
+        found["00081199"] = {"vr": "SQ", "Value": kept}
+    if failed:
+        found["00081198"] = {"vr": "SQ", "Value": failed}
+    return found
+
+
+@router.get("/studies", response_class=Response, responses=_FOUND)
+def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (a month)."""
+    service = service_of(request)
+    with service.store.read() as session:
+        found = find_studies(session, service.store.key, request.query_params, limit=limit, offset=offset)
+    return _json([as_json(one) for one in found])
+
+
+@router.get("/series", response_class=Response, responses=_FOUND)
+def search_series(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find series by their UID or Modality."""
+    return _series(request, limit, offset)
+
+
+@router.get("/studies/{study}/series", response_class=Response, responses=_FOUND)
+def search_series_of_study(request: Request, study: Uid, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find series of one study."""
+    return _series(request, limit, offset, StudyInstanceUID=study)
+
+
+@router.get("/instances", response_class=Response, responses=_FOUND)
+def search_instances(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find instances by their UID."""
+    return _instances(request, limit, offset)
+
+
+@router.get("/studies/{study}/instances", response_class=Response, responses=_FOUND)
+def search_instances_of_study(request: Request, study: Uid, limit: Limit = 100, offset: Offset = 0) -> Response:
+    """Find instances of one study."""
+    return _instances(request, limit, offset, StudyInstanceUID=study)
+
+
+@router.get("/studies/{study}/series/{series}/instances", response_class=Response, responses=_FOUND)
+def search_instances_of_series(
+    request: Request, study: Uid, series: Uid, limit: Limit = 100, offset: Offset = 0
+) -> Response:
+    """Find instances of one series."""
+    return _instances(request, limit, offset, StudyInstanceUID=study, SeriesInstanceUID=series)
+
+
+def _series(request: Request, limit: int, offset: int, **under: str) -> Response:
+    with service_of(request).store.read() as session:
+        found = find_series(session, {**request.query_params, **under}, limit=limit, offset=offset)
+    return _json([as_json(one) for one in found])
+
+
+def _instances(request: Request, limit: int, offset: int, **under: str) -> Response:
+    store = service_of(request).store
+    with store.read() as session:
+        wanted = {**request.query_params, **under}
+        found = find_instances(session, store.files, wanted, limit=limit, offset=offset)
+    return _json([as_json(one) for one in found])
+
+
+@router.get("/studies/{study}", response_class=Response)
+def retrieve_study(request: Request, study: Uid) -> Response:
+    """All objects of a study, as they came (WADO-RS, PS3.18 10.4)."""
+    return _files(_held(request, study))
+
+
+@router.get("/studies/{study}/series/{series}", response_class=Response)
+def retrieve_series(request: Request, study: Uid, series: Uid) -> Response:
+    """All objects of a series, as they came."""
+    return _files(_held(request, study, series))
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response)
+def retrieve_instance(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
+    """One object, as it came."""
+    return _files(_held(request, study, series, instance))
+
+
+@router.get("/studies/{study}/metadata", response_class=Response)
+def study_metadata(request: Request, study: Uid) -> Response:
+    """The attributes of all objects of a study, without their pixels."""
+    return _metadata(_held(request, study))
+
+
+@router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
+def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
+    """The attributes of all objects of a series, without their pixels."""
+    return _metadata(_held(request, study, series))
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response)
+def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
+    """The attributes of one object, without its pixels."""
+    return _metadata(_held(request, study, series, instance))
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response)
+def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
+    """The first frame as its file asks for it to be shown, as PNG."""
+    (held,) = _held(request, study, series, instance)
+    stream = io.BytesIO()
+    Picture.fromarray(own_brightness(read_image(held.path))).save(stream, format="PNG")
+    return Response(stream.getvalue(), media_type="image/png")
+
+
+def as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Attributes by keyword in the DICOM JSON Model (PS3.18 F); a value that is none of its kind is left out."""
+    found: dict[str, Any] = {}
+    for keyword, value in values.items():
+        tag = tag_for_keyword(keyword)
+        if tag is None or value in (None, ""):
+            continue
+        dataset = Dataset()
+        with suppress(ValueError, TypeError, OverflowError):
+            # without validation: it would print the value
+            dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
+            found.update(dataset.to_json_dict())
+    return found
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    if content == [] and status == 200:
+        return Response(status_code=204)
+    return Response(json.dumps(content), status_code=status, media_type=JSON)
+
+
+def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:
+    service = service_of(request)
+    with service.store.read() as session:
+        found = held_in(session, service.store.files, study, series, instance)
+    if not found:
+        raise not_found("object")
+    return found
+
+
+def _files(held: Sequence[Held]) -> Response:
+    boundary = secrets.token_hex(16)
+    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    return StreamingResponse(_parts(held, boundary), media_type=kind)
+
+
+def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
+    for one in held:
+        yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        with one.path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
+
+
+def _metadata(held: Sequence[Held]) -> Response:
+    return _json([_attributes(one) for one in held])
+
+
+def _attributes(held: Held) -> dict[str, Any]:
+    with guarded(held.path):
+        dataset = dcmread(held.path, stop_before_pixels=True, force=True)
+        found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
+        return found

@@ -1,0 +1,135 @@
+"""What stands before every route: names of this host alone, no page of another site, bounded bodies, safe headers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers as Given
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class SameSite:
+    """Refuses other names for this host, and changes that a page of another site asks a browser for.
+
+    A page elsewhere may give its own name this host's address (DNS rebinding): then Host is not one of ours. hosts:
+    none where everybody signs in, since a browser keeps a visit's cookie from other names.
+    """
+
+    def __init__(self, app: App, *, hosts: Sequence[str]) -> None:
+        self.app, self.hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http":
+            given = Given(scope=scope)
+            host = _name(given.get("host", ""))
+            if self.hosts and host not in self.hosts:
+                await refuse(421, "wrong-host", "The service is not known by this name.")(scope, receive, send)
+                return
+            if scope["method"] not in SAFE and not _is_own(given, host):
+                words = "A page of another site asked for this. Open overread itself."
+                await refuse(403, "other-site", words)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body that is too long, as it comes: what its sender says of its length is not believed."""
+
+    def __init__(self, app: App, *, most_bytes: int) -> None:
+        self.app, self.most_bytes = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count its bytes."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        said = Given(scope=scope).get("content-length", "0")
+        no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
+        if not said.isdigit() or int(said) > self.most_bytes:
+            await no(scope, receive, send)
+            return
+        n_bytes, started = 0, False
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal n_bytes
+            message = await receive()
+            n_bytes += len(message.get("body", b""))
+            if n_bytes > self.most_bytes:
+                raise _TooLongError
+            return message
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counted, watched)
+        except _TooLongError:
+            if not started:
+                await no(scope, receive, send)
+
+
+class Headers:
+    """Tells browsers to run nothing of others, to frame nothing, and to keep no data."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to what is sent."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = _POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+class _TooLongError(Exception):
+    """More bytes came than are taken."""
+
+
+def _is_own(given: Given, host: str) -> bool:
+    """True for a request of our own page, and of a program that is no browser."""
+    site = given.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    origin = given.get("origin")
+    return origin is None or _name(urlsplit(origin).netloc) == host
+
+
+def _name(netloc: str) -> str:
+    """A host's name without its port."""
+    if netloc.startswith("["):
+        return netloc.split("]")[0] + "]"
+    return netloc.rsplit(":", 1)[0].lower() if ":" in netloc else netloc.lower()
+
+
+def refuse(status: int, title: str, detail: str) -> JSONResponse:
+    """An answer that says no, as RFC 9457 has it."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(content, status_code=status, media_type="application/problem+json")

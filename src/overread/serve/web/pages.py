@@ -1,0 +1,128 @@
+"""The pages that a reader sees: the work list, a study with its images, and the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from overread.report.colours import heat_colours
+from overread.serve.web import views
+from overread.serve.web.api import Uid, service_of
+
+HERE = Path(__file__).parent
+A_PAGE = 50
+STATES = {"": "any state", "waiting": "waiting", "answered": "answered", "problem": "with a problem"}
+VERDICTS = {"": "read or not", "none": "not read", "agree": "agreed with", "disagree": "disagreed with"}
+
+router = APIRouter(include_in_schema=False)
+_templates = Jinja2Templates(HERE / "templates")
+
+
+def _percent(share: float) -> str:
+    """A probability as people read it; never 0 % or 100 % by rounding.
+
+    >>> _percent(0.847), _percent(0.9999), _percent(0.0001)
+    ('85 %', '> 99 %', '< 1 %')
+    """
+    if 0 < share < 0.01:
+        return "< 1 %"
+    if 0.99 < share < 1:
+        return "> 99 %"
+    return f"{share:.0%}".replace("%", " %")
+
+
+def _minute(at: str) -> str:
+    """A time of the store to the minute.
+
+    >>> _minute("2026-01-31T12:34:56.000000Z")
+    '2026-01-31 12:34'
+    """
+    return at[:16].replace("T", " ")
+
+
+def _month(taken_on: str) -> str:
+    """Year and month.
+
+    >>> _month("202601")
+    '2026-01'
+    """
+    return f"{taken_on[:4]}-{taken_on[4:6]}" if len(taken_on) >= 6 else taken_on
+
+
+_templates.env.filters.update(percent=_percent, minute=_minute, month=_month)
+
+
+@router.get("/")
+def work_list(
+    request: Request,
+    search: Annotated[str, Query(max_length=128)] = "",
+    label: Annotated[str, Query(max_length=256)] = "",
+    state: Literal["", "waiting", "answered", "problem"] = "",
+    verdict: Literal["", "agree", "disagree", "none"] = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """The studies that there are, and the place to drop new ones."""
+    service = service_of(request)
+    wanted = {"search": search, "label": label, "state": state, "verdict": verdict}
+    with service.store.read() as session:
+        found = views.studies_view(session, wanted, limit=A_PAGE, offset=(page - 1) * A_PAGE)
+    n_pages = max(1, -(-found["total"] // A_PAGE))
+    return _show(
+        request,
+        "list.html",
+        found=found,
+        wanted=wanted,
+        states=STATES,
+        verdicts=VERDICTS,
+        page=page,
+        n_pages=n_pages,
+        link=lambda number: "/?" + urlencode({**{k: v for k, v in wanted.items() if v}, "page": number}),
+    )
+
+
+@router.get("/studies/{uid}")
+def study(request: Request, uid: Uid) -> Response:
+    """One study: its images, and what the model says of them."""
+    with service_of(request).store.read() as session:
+        found = views.study_view(session, uid)
+    return _show(request, "study.html", study=found, data=_safe_json({"study": found, **_for_viewer(request)}))
+
+
+@router.get("/about")
+def about(request: Request) -> Response:
+    """The model, what it is for, and its limits."""
+    return _show(request, "about.html")
+
+
+@router.get("/sign-in")
+def sign_in(request: Request) -> Response:
+    """The place to show a token."""
+    return _templates.TemplateResponse(request, "sign_in.html")
+
+
+def _for_viewer(request: Request) -> dict[str, Any]:
+    model = service_of(request).model
+    return {
+        "classes": model.about["classes"],
+        "windows": model.about["windows"],
+        "colours": heat_colours()[::4].tolist(),
+        "why_no_heat": model.why_no_heat,
+    }
+
+
+def _safe_json(values: Any) -> str:
+    """JSON that can stand in a page: nothing in it ends the element that holds it."""
+    text = json.dumps(values)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _show(request: Request, name: str, **values: Any) -> Response:
+    person = getattr(request.state, "person", None)
+    common = {"model": service_of(request).model.about, "person": person}
+    return _templates.TemplateResponse(request, name, {**common, **values})

@@ -1,0 +1,134 @@
+// One study: the viewer, what the model says of the image in it, and what the reader says.
+import { ask, rest } from "./api.js";
+import { Viewer } from "./viewer.js";
+
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
+const { study, classes, windows, colours } = data;
+
+function element(name, words = "", { kind = "" } = {}) {
+  const made = document.createElement(name);
+  made.textContent = words; // text, never markup: it may come from a file
+  if (kind) made.className = kind;
+  return made;
+}
+
+const percent = (p) => (p > 0 && p < 0.01 ? "< 1 %" : p < 1 && p > 0.99 ? "> 99 %" : `${Math.round(100 * p)} %`);
+
+function framesOf(series) {
+  return series.images.flatMap((image) => [...Array(image.n_frames).keys()].map((frame) => ({
+    image, frame, answer: image.frames.find((said) => said.frame === frame),
+  })));
+}
+
+function bars(probabilities) {
+  const table = element("table", "", { kind: "bars" });
+  const body = table.createTBody();
+  for (const [name, p] of Object.entries(probabilities).sort((a, b) => b[1] - a[1])) {
+    const row = body.insertRow();
+    const head = element("th", name);
+    head.scope = "row";
+    const meter = Object.assign(document.createElement("meter"), { min: 0, max: 1, value: p, ariaHidden: "true" });
+    row.append(head, document.createElement("td"), element("td", percent(p), { kind: "number" }));
+    row.cells[1].append(meter);
+  }
+  return table;
+}
+
+function showAnswer({ image, answer }) {
+  const shown = [];
+  if (!answer || answer.problem) {
+    shown.push(element("p", answer?.problem || image.problem || "Waiting for the model.", { kind: image.state === "waiting" ? "soft" : "none" }));
+  } else {
+    if (answer.abstains) shown.push(element("p", `The model does not answer: ${answer.abstains}.`, { kind: "none" }));
+    else shown.push(element("p", `Likeliest class: ${answer.label}`, { kind: "likeliest" }));
+    shown.push(bars(answer.probabilities));
+    if (answer.set.length) shown.push(element("p", `Set that holds the true class as often as the model promises: ${answer.set.join(", ")}.`, { kind: "soft" }));
+    viewer.heatClass = answer.label;
+  }
+  byId("image-answer").replaceChildren(...shown);
+  showNearest(answer?.nearest ?? []);
+}
+
+function showNearest(nearest) {
+  if (!nearest.length) return byId("nearest").replaceChildren(element("p", "None are kept with this model.", { kind: "soft" }));
+  const list = element("ol", "", { kind: "plain" });
+  for (const { label, patient, distance } of nearest) {
+    list.append(element("li", `${label} · ${patient ? `patient ${patient.slice(0, 8)}` : "patient unknown"} · distance ${distance.toFixed(3)}`));
+  }
+  return byId("nearest").replaceChildren(list, element("p", "By the network's own features; 0 is the same direction.", { kind: "soft" }));
+}
+
+function showReadings(readings) {
+  byId("readings").replaceChildren(...[...readings].reverse().map(({ reader, verdict, label, comment, read_at: at }) => {
+    const said = verdict === "agree" ? "✓ agrees" : `✗ disagrees${label ? `: ${label}` : ""}`;
+    const row = element("li");
+    row.append(element("strong", said), element("span", ` ${reader}, ${at.slice(0, 16).replace("T", " ")} UTC`, { kind: "soft" }));
+    if (comment) row.append(element("p", comment));
+    return row;
+  }));
+}
+
+for (const name of [["", "as in the file"], ...Object.keys(windows).map((own) => [own, own]), ["own", "by hand"]]) {
+  byId("window").append(new Option(name[1], name[0]));
+}
+byId("heat-class").append(new Option("the likeliest", ""), ...classes.map((name) => new Option(name, name)));
+const bar = byId("scale-bar").getContext("2d");
+colours.forEach(([r, g, b], i) => {
+  bar.fillStyle = `rgb(${r} ${g} ${b})`;
+  bar.fillRect(0, 96 - ((i + 1) * 96) / colours.length, 12, 96 / colours.length + 1);
+});
+
+const viewer = new Viewer({ windows, colours, classes, onFrame: showAnswer });
+let series = 0;
+study.series.forEach((one, i) => byId("series").append(new Option(`${i + 1}: ${one.modality || "images"}, ${framesOf(one).length}`, i)));
+byId("series").parentElement.hidden = study.series.length < 2;
+byId("series").addEventListener("change", (event) => {
+  series = Number(event.target.value);
+  viewer.show(framesOf(study.series[series]));
+});
+viewer.show(framesOf(study.series[series] ?? { images: [] }));
+showReadings(study.readings);
+
+const form = byId("reading");
+form.addEventListener("change", () => { byId("right-label").hidden = form.elements.verdict.value !== "disagree"; });
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { verdict, label, comment } = Object.fromEntries(new FormData(form));
+  try {
+    await ask("/api/v1/readings", { method: "POST", body: { study: study.uid, verdict, label: verdict === "disagree" ? label : "", comment } });
+    byId("reading-said").textContent = "Kept.";
+    form.reset();
+    byId("right-label").hidden = true;
+    showReadings((await (await ask(`/api/v1/studies/${study.uid}`)).json()).readings);
+  } catch (fault) {
+    byId("reading-said").textContent = fault.message;
+  }
+});
+
+const help = byId("help");
+byId("help-button").addEventListener("click", () => help.showModal());
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || help.open) return;
+  if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox") return;
+  if (event.key === "?") help.showModal();
+  else if (event.key === "a" || event.key === "d") {
+    form.elements.verdict.value = event.key === "a" ? "agree" : "disagree";
+    form.dispatchEvent(new Event("change"));
+    form.elements.comment.focus();
+  } else if (!viewer.key(event)) return;
+  event.preventDefault();
+});
+
+// Answers that come while the page is open.
+(async () => {
+  while (study.n_answered < study.n_images) {
+    await rest(1500);
+    const fresh = await ask(`/api/v1/studies/${study.uid}`).then((response) => response.json(), () => null);
+    if (fresh && fresh.n_answered > study.n_answered) {
+      if (fresh.n_answered === fresh.n_images) return location.reload();
+      study.n_answered = fresh.n_answered;
+    }
+  }
+  return undefined;
+})();

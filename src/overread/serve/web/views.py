@@ -1,0 +1,229 @@
+"""What the store holds, as the plain values of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from overread.errors import ServiceError
+from overread.serve.summary import mean_probabilities
+from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
+
+Json = dict[str, Any]
+_MOST_IMAGES = 1000
+"""of a job, whose answers are told with it; the others are found under its studies"""
+_MOST_ASKED = 500
+
+
+def job_view(session: Session, job_id: str) -> Json:
+    """A job: how far it is, what was refused and why, and the answers that there are."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise not_found("job")
+    images = list(_images(session, job.instances))
+    n_answered = sum(image.state != "waiting" for image in images)
+    is_done = job.state == "read" and n_answered == len(images)
+    studies = list(dict.fromkeys(image.series.study.uid for image in images))
+    return {
+        "id": job.id,
+        "state": "done" if is_done else "predicting" if job.state == "read" else "reading",
+        "n_files": job.n_files,
+        "n_read": job.n_read,
+        "n_images": len(images),
+        "n_answered": n_answered,
+        "problems": job.problems,
+        "studies": [{"uid": uid, "url": f"/studies/{uid}"} for uid in studies],
+        "images": [_of_job(image) for image in images[:_MOST_IMAGES]],
+    }
+
+
+def is_done(session: Session, job_id: str) -> bool:
+    """Whether a job has all its answers."""
+    job = session.get_one(Job, job_id)
+    if job.state != "read":
+        return False
+    pieces = [job.instances[start : start + _MOST_ASKED] for start in range(0, len(job.instances), _MOST_ASKED)]
+    waiting = (select(Instance.id).where(Instance.uid.in_(piece), Instance.state == "waiting") for piece in pieces)
+    return all(session.scalars(one.limit(1)).first() is None for one in waiting)
+
+
+def studies_view(session: Session, wanted: Json, *, limit: int, offset: int) -> Json:
+    """A page of the work list, the newest first. wanted: search, label, state, verdict and since."""
+    found = _filtered(select(Study), wanted)
+    total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    rows: Iterable[Study] = session.scalars(
+        found.options(selectinload(Study.series))
+        .order_by(Study.changed_at.desc(), Study.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return {"total": total, "studies": [study_row(study) for study in rows]}
+
+
+def study_row(study: Study) -> Json:
+    """A study in a line."""
+    modalities = sorted({series.modality for series in study.series if series.modality})
+    return {
+        "uid": study.uid,
+        "url": f"/studies/{study.uid}",
+        "patient": study.patient,
+        "description": study.description,
+        "taken_on": study.taken_on,
+        "received_at": study.received_at,
+        "modality": "/".join(modalities),
+        "n_images": study.n_images,
+        "n_answered": study.n_answered,
+        "state": _state(study),
+        "label": study.label,
+        "probability": study.probability,
+        "abstains": study.abstains,
+        "verdict": study.verdict,
+        "reader_label": study.reader_label,
+    }
+
+
+def study_view(session: Session, uid: str) -> Json:
+    """A study with its series, images, answers and readings."""
+    study = session.scalars(
+        select(Study)
+        .where(Study.uid == uid)
+        .options(selectinload(Study.series).selectinload(Series.instances).selectinload(Instance.predictions))
+    ).first()
+    if study is None:
+        raise not_found("study")
+    series = [
+        {
+            "uid": one.uid,
+            "modality": one.modality,
+            "description": one.description,
+            "images": [image_view(image) for image in one.instances],
+        }
+        for one in study.series
+    ]
+    return {
+        **study_row(study),
+        "probabilities": mean_probabilities(study),
+        "series": series,
+        "readings": [reading_view(reading, uid) for reading in study.readings],
+    }
+
+
+def image_view(image: Instance) -> Json:
+    """An image and what was last said of each of its frames."""
+    newest = {answer.frame: answer for answer in sorted(image.predictions, key=lambda answer: answer.id)}
+    return {
+        "uid": image.uid,
+        "n_frames": image.n_frames,
+        "rows": image.rows,
+        "columns": image.columns,
+        "format": image.format,
+        "state": image.state,
+        "problem": image.problem,
+        "frames": [answer_view(newest[frame]) for frame in sorted(newest)],
+    }
+
+
+def answer_view(answer: Answer) -> Json:
+    """What one model said of one frame."""
+    return {
+        "frame": answer.frame,
+        "label": answer.label,
+        "probabilities": answer.probabilities,
+        "set": answer.classes,
+        "abstains": answer.abstains,
+        "problem": answer.problem,
+        "nearest": answer.nearest,
+        "model": answer.model,
+        "answered_at": answer.answered_at,
+    }
+
+
+def reading_view(reading: Reading, study: str) -> Json:
+    """What a reader said."""
+    return {
+        "study": study,
+        "instance": reading.instance_uid,
+        "frame": reading.frame,
+        "reader": reading.reader,
+        "verdict": reading.verdict,
+        "label": reading.label,
+        "comment": reading.comment,
+        "read_at": reading.read_at,
+    }
+
+
+def find_image(session: Session, uid: str) -> Instance:
+    """An image by its UID. Raises ServiceError."""
+    image = session.scalars(select(Instance).where(Instance.uid == uid)).first()
+    if image is None:
+        raise not_found("image")
+    return image
+
+
+def not_found(what: str) -> ServiceError:
+    """The error for what is not here; it does not repeat what was asked for."""
+    return ServiceError(f"There is no such {what} here. Check its UID.", kind="not-found", status=404)
+
+
+def _images(session: Session, uids: Sequence[str]) -> Sequence[Instance]:
+    found: dict[str, Instance] = {}
+    for start in range(0, len(uids), _MOST_ASKED):
+        rows = session.scalars(
+            select(Instance)
+            .where(Instance.uid.in_(uids[start : start + _MOST_ASKED]))
+            .options(
+                selectinload(Instance.predictions).defer(Answer.maps),
+                selectinload(Instance.series).selectinload(Series.study),
+            )
+        )
+        found.update((row.uid, row) for row in rows)
+    return [found[uid] for uid in uids if uid in found]
+
+
+def _of_job(image: Instance) -> Json:
+    series = image.series
+    return {
+        "instance": image.uid,
+        "series": series.uid,
+        "study": series.study.uid,
+        "state": image.state,
+        "problem": image.problem,
+        "frames": image_view(image)["frames"],
+    }
+
+
+def _state(study: Study) -> str:
+    if study.n_answered < study.n_images:
+        return "waiting"
+    return "problem" if study.n_refused else "answered"
+
+
+def _filtered(found: Select[tuple[Study]], wanted: Json) -> Select[tuple[Study]]:
+    if text := wanted.get("search"):
+        like = f"%{_plain(text)}%"
+        has = [Study.uid, Study.patient, Study.description, Study.label, Study.reader_label]
+        found = found.where(or_(*(column.ilike(like, escape="\\") for column in has)))
+    if label := wanted.get("label"):
+        found = found.where(Study.label == label)
+    if verdict := wanted.get("verdict"):
+        found = found.where(Study.verdict == ("" if verdict == "none" else verdict))
+    if since := wanted.get("since"):
+        found = found.where(Study.received_at >= since)
+    if state := wanted.get("state"):
+        is_waiting = Study.n_answered < Study.n_images
+        found = found.where(
+            {
+                "waiting": is_waiting,
+                "answered": ~is_waiting & (Study.n_refused == 0),
+                "problem": ~is_waiting & (Study.n_refused > 0),
+            }[state]
+        )
+    return found
+
+
+def _plain(text: str) -> str:
+    """Text in which no character stands for others."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from overread.data.deidentify import DeidentifySettings, Pseudonyms, deidentify, rules
+from overread.data.phantom import PhantomSettings, make_phantoms
+
+KEY = Pseudonyms(b"k" * 32)
+SECRET = "Zyxwv^Quentin"
+NAMED = (
+    "PatientName",
+    "ReferringPhysicianName",
+    "InstitutionName",
+    "OperatorsName",
+    "PatientAddress",
+    "AccessionNumber",
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "phantoms"
+    make_phantoms(folder, PhantomSettings(patients=3, slices=1, size_px=64, seed=3))
+    return sorted(folder.rglob("*.dcm"))[0]
+
+
+def _named(source: Path) -> Dataset:
+    """A slice that names its patient wherever it can."""
+    dataset = pydicom.dcmread(source)
+    for name in NAMED:
+        setattr(dataset, name, SECRET[:16])
+    dataset.PatientID = SECRET
+    dataset.StudyDescription = dataset.ImageComments = SECRET
+    dataset.PatientBirthDate, dataset.StudyDate, dataset.PatientAge, dataset.PatientSex = (
+        "19410203",
+        "20240506",
+        "083Y",
+        "F",
+    )
+    inner = Dataset()
+    inner.PatientName = inner.PatientID = SECRET
+    inner.StudyInstanceUID = inner.ReferencedSOPInstanceUID = dataset.StudyInstanceUID
+    outer = Dataset()
+    outer.PatientName, outer.RequestAttributesSequence = SECRET, Sequence([inner])
+    dataset.SourceImageSequence = Sequence([outer])
+    dataset.add_new(0x00091010, "LO", SECRET)
+    dataset.add_new(0x60003000, "OW", SECRET.encode() + b" ")
+    dataset.file_meta.SourceApplicationEntityTitle = SECRET[:16]
+    dataset.preamble = SECRET.encode().ljust(128, b"\0")
+    return dataset
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"shift_dates": True, "keep_characteristics": True, "keep_device": True}])
+def test_nothing_that_names_the_patient_is_left(source: Path, options: dict[str, bool]) -> None:
+    dataset = _named(source)
+    uids = [str(dataset[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+    pixels = dataset.pixel_array.copy()
+    deidentify(dataset, KEY, DeidentifySettings(**options))
+    content = _bytes(dataset)
+    for secret in (SECRET[:5], "Quentin", "19410203", "20240506", *uids):
+        assert secret.encode() not in content, secret
+    back = pydicom.dcmread(io.BytesIO(content))
+    np.testing.assert_array_equal(back.pixel_array, pixels)
+    assert back.PatientIdentityRemoved == "YES"
+    codes = [item.CodeValue for item in back.DeidentificationMethodCodeSequence]
+    assert codes == ["113100"] if not options else ["113100", "113107", "113108", "113109"]
+    assert back.file_meta.MediaStorageSOPInstanceUID == back.SOPInstanceUID
+    assert back.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
+    assert (back.get("PatientAge") == "083Y") == bool(options)
+
+
+def test_the_same_patient_has_the_same_name_and_references_hold(source: Path) -> None:
+    one, other = _named(source), _named(source)
+    before = str(one.StudyInstanceUID)
+    other.StudyDate = "20240606"
+    for dataset in (one, other):
+        deidentify(dataset, KEY, DeidentifySettings(shift_dates=True))
+    assert one.PatientID == other.PatientID == KEY.patient(SECRET)
+    assert before not in str(one)
+    assert one.StudyInstanceUID == other.StudyInstanceUID == KEY.uid(before)
+    apart = _day(other.StudyDate) - _day(one.StudyDate)
+    assert apart.days == 31
+    assert Pseudonyms(b"j" * 32).patient(SECRET) != one.PatientID
+
+
+def _day(text: str):  # type: ignore[no-untyped-def]
+    from datetime import datetime
+
+    return datetime.strptime(text, "%Y%m%d")
+
+
+def test_the_table_is_that_of_the_standard() -> None:
+    found = rules()
+    assert len(found) > 500
+    assert found[0x00100010] == "empty"  # Z in PS3.15 Table E.1-1; a pseudonym is put in its place afterwards
+    assert found[0x00081080] == "remove"
+    assert 0x00280010 not in found
+
+
+_names = st.sampled_from([tag for tag in sorted(rules()) if pydicom.datadict.dictionary_has_tag(tag)])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tags=st.lists(_names, max_size=12, unique=True), depth=st.integers(0, 3))
+def test_no_attribute_of_the_table_keeps_its_value_at_any_depth(source: Path, tags: list[int], depth: int) -> None:
+    dataset = pydicom.dcmread(source)
+    item, root = Dataset(), Dataset()
+    for tag in tags:
+        if pydicom.datadict.dictionary_VR(tag) in ("LO", "PN", "SH", "ST", "LT", "UT", "UC"):
+            item.add_new(tag, pydicom.datadict.dictionary_VR(tag), "Zyxwv")
+    root = item
+    for _ in range(depth):
+        above = Dataset()
+        above.SourceImageSequence = Sequence([root])
+        root = above
+    dataset.SourceImageSequence = Sequence([root])
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert b"Zyxwv" not in _bytes(dataset)

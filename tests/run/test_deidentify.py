@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from overread.cli.main import run
+from overread.data.phantom import PhantomSettings, make_phantoms
+
+DCIODVFY = Path("/usr/bin/dciodvfy")
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    make_phantoms(folder, PhantomSettings(patients=3, slices=2, size_px=128, seed=3))
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".dcm":
+            path.unlink()
+    return folder
+
+
+def _copies(out: Path) -> list[Path]:
+    return sorted(out.rglob("*.dcm"))
+
+
+def test_a_folder_is_cleaned_and_a_second_run_goes_on(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "clean"
+    assert run(["deidentify", str(scans), "--out", str(out)]) == 0
+    first = capsys.readouterr().out
+    assert "6 written" in first
+    assert "The key is new" in first
+    copies = _copies(out)
+    assert len(copies) == 6
+    assert (tmp_path / "clean.key").stat().st_mode & 0o077 == 0
+    patients = {str(pydicom.dcmread(path).PatientID) for path in copies}
+    assert len(patients) == 3
+    sources = {str(pydicom.dcmread(path).PatientID) for path in scans.rglob("*.dcm")}
+    told = first + (out / "deidentified.csv").read_text() + " ".join(map(str, copies))
+    assert not any(source in told for source in sources)
+    copies[0].unlink()
+    assert run(["deidentify", str(scans), "--out", str(out)]) == 0
+    assert "1 written" in (said := capsys.readouterr().out)
+    assert "5 there already" in said
+    assert _copies(out) == copies
+
+
+def test_text_in_the_pixels_sets_a_file_aside(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(scans.rglob("*.dcm"))[0]
+    dataset = pydicom.dcmread(path)
+    canvas = Picture.new("L", (128, 128))
+    ImageDraw.Draw(canvas).text((2, 2), "MILLER A", fill=255)
+    pixels = dataset.pixel_array.copy()
+    pixels[np.asarray(canvas) > 128] = pixels.max()
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(path)
+    told = pydicom.dcmread(sorted(scans.rglob("*.dcm"))[1])
+    told.BurnedInAnnotation = "YES"
+    told.save_as(sorted(scans.rglob("*.dcm"))[1])
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 2
+    said = capsys.readouterr().out
+    assert "2 set aside" in said
+    assert "letters are seen" in said
+    assert "its header says" in said
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 0
+    assert len(_copies(tmp_path / "clean")) == 6
+
+
+def test_what_is_no_dicom_image_is_refused_without_its_name(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "Miller^Anna.txt").write_text("a letter")
+    Picture.new("L", (8, 8)).save(scans / "Miller.png")
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 2
+    said = capsys.readouterr().out
+    assert "2 refused" in said
+    assert "Miller" not in said + (tmp_path / "clean/deidentified.csv").read_text()
+
+
+@pytest.mark.parametrize("key", ["clean/inside.key", "broken.key"])
+def test_a_key_in_the_wrong_place_is_refused(scans: Path, tmp_path: Path, key: str) -> None:
+    (tmp_path / "broken.key").write_text("nonsense")
+    words = ["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--key", str(tmp_path / key)]
+    assert run(words) == 2
+    assert not _copies(tmp_path / "clean")
+
+
+@pytest.mark.skipif(not DCIODVFY.exists(), reason="dicom3tools are not installed (Debian: dicom3tools)")
+def test_copies_are_as_valid_as_their_sources(scans: Path, tmp_path: Path) -> None:
+    run(["deidentify", str(scans), "--out", str(tmp_path / "clean")])
+
+    def errors(path: Path) -> list[str]:
+        said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+        return [line for line in said.splitlines() if "Error" in line]
+
+    assert errors(_copies(tmp_path / "clean")[0]) == errors(sorted(scans.rglob("*.dcm"))[0])

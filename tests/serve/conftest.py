@@ -1,0 +1,119 @@
+"""A small model, images that it knows nothing of, and stores on both databases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from overread.data.phantom import PhantomSettings, make_phantoms
+from overread.model import bundle
+from overread.model.backbones import create
+from overread.model.bundle import Card
+from overread.model.export import export_onnx
+from overread.serve.intake import Arrived
+from overread.serve.model import ServedModel
+from overread.serve.service import Service
+from overread.serve.store import Store, open_store
+from overread.settings import ImageSettings
+
+CLASSES = ("aneurysm", "cancer", "tumor")
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "small-model"
+    folder.mkdir()
+    export_onnx(create("test_resnet", len(CLASSES), seed=0), folder / bundle.NETWORK, size_px=64)
+    card = Card(
+        backbone="test_resnet",
+        classes=CLASSES,
+        image=ImageSettings(size_px=64, window="header"),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        weights_source="none",
+        marks=("Trained on nothing.",),
+    )
+    bundle.seal(folder, card)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def slices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """DICOM slices of three phantom patients, four of each."""
+    folder = tmp_path_factory.mktemp("phantoms") / "made"
+    make_phantoms(folder, PhantomSettings(patients=3, slices=4, size_px=64, seed=3))
+    return sorted(folder.rglob("*.dcm"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    found = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in found:
+        Picture.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(path)
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL of its own on a socket, and a function that makes an empty database in it."""
+    if not _POSTGRES:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    # not in pytest's own folder: only its owner may enter that, and PostgreSQL runs as another
+    programs, folder = _POSTGRES[-1], Path(tempfile.mkdtemp(prefix="overread-pg-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
+        as_user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+
+    def say(*words: str) -> None:
+        subprocess.run([*as_user, *words], check=True, capture_output=True, cwd=folder)
+
+    data = str(folder / "data")
+    say(str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "overread", "--no-sync")
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+    say(str(programs / "pg_ctl"), "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    n = 0
+
+    def make() -> str:
+        nonlocal n
+        n += 1
+        say(str(programs / "createdb"), "-h", str(folder), "-U", "overread", f"store{n}")
+        return f"postgresql://overread@/store{n}?host={folder}"
+
+    yield make
+    say(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """The same tests on both."""
+    url = request.getfixturevalue("postgres")() if request.param == "postgresql" else None
+    found = open_store(tmp_path / "store", url=url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def service(model_folder: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service on SQLite that has not been started."""
+    found = Service(open_store(tmp_path / "store"), ServedModel(model_folder))
+    yield found
+    found.store.close()
+
+
+def arrive(store: Store, path: Path, name: str = "") -> Arrived:
+    """A copy of a file, as it comes in."""
+    to = store.files.incoming / f"{os.urandom(8).hex()}"
+    shutil.copy(path, to)
+    return Arrived(path=to, name=name or path.name)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select, text, update
+from tests.serve.conftest import arrive
+
+from overread.predict import load
+from overread.serve.answering import Answerer
+from overread.serve.intake import Intake
+from overread.serve.model import ServedModel, unpack_maps
+from overread.serve.proof import prove
+from overread.serve.store import Store
+from overread.serve.tables import Answer, Instance, Study
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> ServedModel:
+    return ServedModel(model_folder)
+
+
+def _take(store: Store, paths: Sequence[Path]) -> None:
+    Intake(store).take([arrive(store, path) for path in paths], came_by="rest", who="me")
+
+
+def test_answers_are_those_of_the_predictor(store: Store, model: ServedModel, slices: list[Path]) -> None:
+    _take(store, slices)
+    rung: list[str] = []
+    assert Answerer(store, model, on_answer=lambda images, n: rung.extend(images)).answer_waiting() == 12
+    want = {str(p.path): p for p in load(model.folder).predict_files(slices)}
+    with store.read() as session:
+        rows = session.execute(select(Answer, Instance).join(Instance).order_by(Instance.id)).all()
+        for (answer, image), path in zip(rows, slices, strict=True):
+            expected = want[str(path)].probabilities
+            np.testing.assert_allclose(list(answer.probabilities.values()), list(expected.values()), atol=1e-6)
+            assert answer.label == want[str(path)].label
+            assert image.state == "answered"
+            maps = unpack_maps(answer.maps, answer.maps_shape)
+            assert maps is not None
+            assert maps.shape[0] == 3
+        studies = session.scalars(select(Study)).all()
+        assert [(study.n_answered, study.n_frames) for study in studies] == [(4, 4)] * 3
+    assert len(rung) == 12
+
+
+def test_a_study_is_the_mean_of_its_images(store: Store, model: ServedModel, slices: list[Path]) -> None:
+    _take(store, slices[:4])
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        said = [list(answer.probabilities.values()) for answer in session.scalars(select(Answer))]
+        study = session.scalars(select(Study)).one()
+    mean = np.mean(said, axis=0)
+    assert study.label == model.card.classes[int(mean.argmax())]
+    assert study.probability == pytest.approx(mean.max())
+
+
+def test_nothing_is_answered_twice(store: Store, model: ServedModel, slices: list[Path]) -> None:
+    _take(store, slices)
+    at_work = [Answerer(store, model) for _ in range(3)]
+    threads = [threading.Thread(target=one.answer_waiting) for one in at_work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.begin() as session:  # as if a process had died between its answer and the end of its claim
+        session.execute(update(Instance).values(state="waiting", claimed_until=""))
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        assert len(session.scalars(select(Answer)).all()) == 12
+        assert session.scalars(select(Study.n_frames)).all() == [4, 4, 4]
+
+
+def test_a_claim_of_a_process_that_died_runs_out(store: Store, model: ServedModel, slices: list[Path]) -> None:
+    _take(store, slices[:1])
+    with store.begin() as session:
+        session.execute(update(Instance).values(claimed_by="dead", claimed_until="9999"))
+    assert Answerer(store, model).answer_waiting() == 0
+    with store.begin() as session:
+        session.execute(update(Instance).values(claimed_until="2020"))
+    assert Answerer(store, model).answer_waiting() == 1
+
+
+def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(
+    store: Store, model: ServedModel, slices: list[Path], tmp_path: Path
+) -> None:
+    import pydicom
+
+    dataset = pydicom.dcmread(slices[1])
+    dataset.PixelData = b"\0" * len(dataset.PixelData)
+    dataset.save_as(tmp_path / "black.dcm")
+    _take(store, [slices[0], tmp_path / "black.dcm", slices[2]])
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        rows = session.execute(select(Instance.state, Instance.problem).order_by(Instance.id)).all()
+        study = session.scalars(select(Study)).one()
+    assert [row.state for row in rows] == ["answered", "refused", "answered"]
+    assert "shows nothing" in rows[1].problem
+    assert (study.n_answered, study.n_refused, study.n_frames) == (3, 1, 2)
+
+
+def test_the_proof_holds_and_finds_what_was_changed(store: Store, model: ServedModel, slices: list[Path]) -> None:
+    _take(store, slices[:4])
+    Answerer(store, model).answer_waiting()
+    whole = prove(store)
+    assert (whole.faults, whole.n_answers, whole.n_files) == ((), 4, 4)
+    assert prove(store, expect=whole.last_hash[:8]).faults == ()
+    assert "cut off" in prove(store, expect="0123456789").faults[0]
+    with store.begin() as session:
+        session.execute(text("update answer set label = 'cancer' where id = 2"))
+        path = store.files.path_of(session.scalars(select(Instance.sha256)).first() or "")
+        session.execute(text("update answer set label = 'aneurysm' where id = 3"))
+    path.write_bytes(b"changed")
+    faults = " ".join(prove(store).faults)
+    assert "answer to frame 0" in faults
+    assert "file of image" in faults

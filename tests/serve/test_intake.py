@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from sqlalchemy import func, select
+from tests.serve.conftest import arrive
+
+from overread.serve.intake import Intake, IntakeSettings
+from overread.serve.store import Store
+from overread.serve.tables import Instance, Series, Step, Study
+
+
+def _count(store: Store, table: type) -> int:
+    with store.read() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_slices_become_their_studies_once(store: Store, slices: list[Path]) -> None:
+    intake = Intake(store)
+    first = intake.take([arrive(store, path) for path in slices], came_by="rest", who="me")
+    again = intake.take([arrive(store, path) for path in slices], came_by="stow", who="you")
+    assert all(one.is_new for one in first)
+    assert not any(one.is_new or one.problem for one in again)
+    assert (_count(store, Study), _count(store, Instance)) == (3, 12)
+    with store.read() as session:
+        assert session.scalars(select(Study.n_images)).all() == [4, 4, 4]
+        places = session.scalars(select(Instance.place).where(Instance.series_id == 1).order_by(Instance.place)).all()
+        steps = session.scalars(select(Step)).all()
+    assert len(set(places)) == 4
+    assert [(step.who, step.did, len(step.details["images"])) for step in steps] == [("me", "received", 12)]
+    assert list(store.files.incoming.iterdir()) == []
+
+
+def test_no_identifier_of_the_patient_is_kept(store: Store, slices: list[Path]) -> None:
+    patient = str(pydicom.dcmread(slices[0]).PatientID)
+    Intake(store).take([arrive(store, slices[0])], came_by="rest", who="me")
+    with store.read() as session:
+        kept = session.scalars(select(Study.patient)).one()
+        said = str([step.details for step in session.scalars(select(Step))])
+    assert kept == store.key.hash_patient(patient)
+    assert patient not in kept + said
+    asked = Intake(store, IntakeSettings(keep_patient_ids=True))
+    asked.take([arrive(store, slices[-1])], came_by="rest", who="me")
+    with store.read() as session:
+        assert str(pydicom.dcmread(slices[-1]).PatientID) in session.scalars(select(Study.patient)).all()
+
+
+def test_pictures_of_one_upload_make_one_study(store: Store, pictures: list[Path]) -> None:
+    files = [arrive(store, path) for path in [*pictures, pictures[0]]]
+    found = Intake(store).take(files, came_by="page", who="me", together="2.25.7")
+    assert {one.study for one in found} == {"2.25.7"}
+    assert found[0].instance == found[3].instance
+    assert [one.is_new for one in found] == [True, True, True, False]
+    assert (_count(store, Study), _count(store, Series), _count(store, Instance)) == (1, 1, 3)
+
+
+def test_what_cannot_be_used_is_told_by_its_own_name(store: Store, tmp_path: Path, slices: list[Path]) -> None:
+    (tmp_path / "letter.txt").write_text("Dear colleague")
+    (tmp_path / "cut.dcm").write_bytes(slices[0].read_bytes()[:400])
+    (tmp_path / "empty.dcm").write_bytes(b"")
+    names = ("letter.txt", "cut.dcm", "empty.dcm")
+    files = [*(arrive(store, tmp_path / name) for name in names), arrive(store, slices[1])]
+    found = Intake(store).take(files, came_by="rest", who="me")
+    kinds = [getattr(one.problem, "kind", "") for one in found]
+    assert kinds == ["not-an-image", "truncated", "empty", ""]
+    for one, name in zip(found, names, strict=False):
+        assert name in str(one.problem)
+        assert files[0].path.name not in str(one.problem)
+    assert _count(store, Instance) == 1
+
+
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.<script>", "1." + "9" * 70, "1..2", "1.02"])
+def test_a_uid_that_is_none_is_refused(store: Store, slices: list[Path], tmp_path: Path, uid: str) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    with pydicom.config.disable_value_validation():
+        dataset.SOPInstanceUID = uid
+        dataset.save_as(tmp_path / "odd.dcm")
+    (one,) = Intake(store).take([arrive(store, tmp_path / "odd.dcm")], came_by="c-store", who="me")
+    assert one.problem is not None
+    assert one.problem.kind == "bad-uid"
+    assert _count(store, Instance) == 0
+
+
+def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path], tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    dataset.PixelData = bytes(reversed(dataset.PixelData))
+    dataset.save_as(tmp_path / "other.dcm")
+    intake = Intake(store)
+    intake.take([arrive(store, slices[0])], came_by="rest", who="me")
+    (one,) = intake.take([arrive(store, tmp_path / "other.dcm")], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == "other-content"
+    assert _count(store, Instance) == 1
+
+
+def test_limits_are_kept(store: Store, slices: list[Path], tmp_path: Path) -> None:
+    big = tmp_path / "big.dcm"
+    big.write_bytes(slices[0].read_bytes() + b"\0" * 1_100_000)
+    (one,) = Intake(store, IntakeSettings(max_file_mb=1)).take([arrive(store, big)], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == "too-large"

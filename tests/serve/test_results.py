@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+
+from overread.errors import ServiceError
+from overread.serve import codes
+from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DCIODVFY, DSRDUMP = Path("/usr/bin/dciodvfy"), Path("/usr/bin/dsrdump")
+MODEL = ModelSaid(
+    name="brain-ct",
+    sha256="ab" * 32,
+    classes=("aneurysm", "cancer", "a rare disease with a long name"),
+    intended_use="Research use, not a medical device.",
+    marks=("Trained on nothing.",),
+)
+
+
+@pytest.fixture
+def answered(slices: list[Path]) -> list[Answered]:
+    probabilities = {"aneurysm": 0.123456789, "cancer": 0.2, "a rare disease with a long name": 0.676543211}
+    return [
+        Answered(
+            dataset=dcmread(path, stop_before_pixels=True),
+            frame=0,
+            label="a rare disease with a long name",
+            probabilities=probabilities,
+            classes=("cancer", "a rare disease with a long name"),
+            abstains="" if number else "unlike the training images",
+        )
+        for number, path in enumerate(slices[:4])
+    ]
+
+
+def _capture(answered: list[Answered]) -> Dataset:
+    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    return make_capture(answered[0].dataset, picture, MODEL, at=AT, number=1, answers=digest(answered))
+
+
+def _odd(dataset: Dataset) -> Dataset:
+    """A source with a name beyond ASCII, and without what a scanner may leave out."""
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientName = "Müller^Žofie"
+    dataset.StudyID = ""
+    for name in ("AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "PatientSex"):
+        if name in dataset:
+            dataset[name].value = None
+    return dataset
+
+
+@pytest.mark.skipif(not DCIODVFY.exists(), reason="dicom3tools are not installed (Debian: dicom3tools)")
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_validator_finds_no_error(answered: list[Answered], tmp_path: Path, is_odd: bool) -> None:
+    if is_odd:
+        for one in answered:
+            _odd(one.dataset)
+    for name, made in (("sr", make_report(answered, MODEL, at=AT)), ("sc", _capture(answered))):
+        path = tmp_path / f"{name}.dcm"
+        path.write_bytes(to_bytes(made))
+        said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+        assert [line for line in said.splitlines() if "Error" in line] == []
+
+
+@pytest.mark.skipif(not DSRDUMP.exists(), reason="dcmtk is not installed (Debian: dcmtk)")
+def test_another_toolkit_reads_the_report(answered: list[Answered], tmp_path: Path) -> None:
+    (tmp_path / "sr.dcm").write_bytes(to_bytes(make_report(answered, MODEL, at=AT)))
+    found = subprocess.run([DSRDUMP, "+Pl", tmp_path / "sr.dcm"], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert "No answer: unlike the training images" in found.stdout
+    assert found.stdout.count('"Probability of aneurysm")="0.123456789"') == 4
+    assert found.stdout.count("Source of Measurement") == 4
+    assert MODEL.sha256 in found.stdout
+
+
+def test_the_same_answers_make_the_same_file(answered: list[Answered]) -> None:
+    one, other = (to_bytes(make_report(answered, MODEL, at=AT)) for _ in range(2))
+    assert one == other
+    assert to_bytes(_capture(answered)) == to_bytes(_capture(answered))
+    fewer = make_report(answered[:3], MODEL, at=AT)
+    assert fewer.SOPInstanceUID != make_report(answered, MODEL, at=AT).SOPInstanceUID
+
+
+def test_it_stays_with_its_patient_and_study(answered: list[Answered]) -> None:
+    source = answered[0].dataset
+    before = source.to_json()
+    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+        for name in ("PatientID", "PatientName", "StudyInstanceUID"):
+            assert made[name].value == source[name].value
+        assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    assert source.to_json() == before
+
+
+def test_a_report_is_of_one_study(answered: list[Answered], slices: list[Path]) -> None:
+    with pytest.raises(ServiceError, match="one study"):
+        make_report([], MODEL, at=AT)
+
+
+def test_codes_are_snomed_or_declared_as_our_own() -> None:
+    assert codes.class_code("Aneurysm").scheme_designator == "SCT"
+    own = codes.class_code("a rare disease with a long name")
+    assert own.scheme_designator == codes.SCHEME
+    assert own != codes.class_code("a rare disease with a long noun")
+    for label in ("x" * 300, "Ω", "a b", ""):
+        assert len(codes.class_code(label).value) <= 16
+        assert len(codes.silence_code(label).meaning) <= 64

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from overread.errors import ServiceError, SettingsError
+from overread.serve.identity import read_key
+from overread.serve.store import Store, open_store
+from overread.serve.tables import Account, Step, now
+from overread.serve.trail import record, verify
+
+
+def _account(name: str) -> Account:
+    return Account(name=name, role="reader", key=name, secret_hash="-", made_at=now())
+
+
+def _add_and_fail(store: Store, row: Account | None) -> None:
+    with store.begin() as session:
+        if row is not None:
+            session.add(row)
+        record(session, who="me", did="nothing")
+        raise ZeroDivisionError
+
+
+def test_what_is_committed_is_there_and_what_fails_is_not(store: Store) -> None:
+    with store.begin() as session:
+        session.add(_account("kept"))
+    with pytest.raises(ZeroDivisionError):
+        _add_and_fail(store, _account("undone"))
+    with store.read() as session:
+        assert session.scalars(select(Account.name)).all() == ["kept"]
+
+
+def test_a_store_is_opened_again_with_all_that_it_holds(tmp_path: Path) -> None:
+    first = open_store(tmp_path / "s")
+    with first.begin() as session:
+        record(session, who="me", did="began")
+    first.close()
+    again = open_store(tmp_path / "s")
+    with again.read() as session:
+        assert verify(session).n_steps == 1
+    assert again.key == first.key
+    again.close()
+
+
+def test_processes_that_open_a_new_store_at_once_make_it_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from overread.serve.store import open_store; from overread.serve.trail import record\n"
+        "s = open_store(sys.argv[1])\n"
+        "for i in range(20):\n"
+        "    with s.begin() as session: record(session, who='me', did='counted')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s")]) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    store = open_store(tmp_path / "s")
+    with store.read() as session:
+        found = verify(session)
+    assert (found.n_steps, found.broken_at) == (60, None)
+    store.close()
+
+
+def test_the_trail_cannot_be_changed_by_mistake(store: Store) -> None:
+    with store.begin() as session:
+        record(session, who="me", did="first")
+    for words in ("update trail set who = 'you'", "delete from trail"):
+        with pytest.raises(DBAPIError, match="never changed"), store.begin() as session:
+            session.execute(text(words))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("update trail set who = 'you' where number = 2", "changed"),
+        ("delete from trail where number = 2", "missing"),
+        ("update trail set hash = 'x', details = '{\"a\": 9}' where number = 2", "changed"),
+    ],
+)
+def test_a_trail_that_was_changed_on_purpose_is_found_out(store: Store, change: str, why: str) -> None:
+    for number in range(4):
+        with store.begin() as session:
+            record(session, who="me", did="counted", subject=str(number), a=number)
+    with store.begin() as session:
+        if store.engine.dialect.name == "sqlite":
+            session.execute(text("drop trigger trail_no_update"))
+            session.execute(text("drop trigger trail_no_delete"))
+        else:
+            session.execute(text("alter table trail disable trigger all"))
+        session.execute(text(change))
+    with store.read() as session:
+        found = verify(session)
+    assert found.broken_at == 2
+    assert why in found.why
+
+
+def test_a_step_is_undone_with_what_it_tells_of(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _add_and_fail(store, None)
+    with store.read() as session:
+        assert session.scalars(select(Step)).all() == []
+
+
+def test_a_store_of_a_newer_overread_is_refused(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "s")
+    with store.begin() as session:
+        session.execute(text("update alembic_version set version_num = '9999'"))
+    store.close()
+    with pytest.raises(ServiceError, match="newer overread"):
+        open_store(tmp_path / "s")
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "not an address", "postgresql://"])
+def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises((SettingsError, ServiceError)) as fault:
+        open_store(tmp_path / "s", url=url)
+    assert "password" not in str(fault.value)
+
+
+def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="does not answer") as fault:
+        open_store(tmp_path / "s", url="postgresql://who:secret@127.0.0.1:9/x")
+    assert fault.value.status == 503
+    assert "secret" not in str(fault.value)
+
+
+def test_a_patient_is_told_apart_and_not_found_again(tmp_path: Path) -> None:
+    key, other = read_key(tmp_path / "a.key"), read_key(tmp_path / "b.key")
+    assert key.hash_patient("P-17") == key.hash_patient(" P-17 ") != key.hash_patient("P-18")
+    assert key.hash_patient("P-17") != other.hash_patient("P-17")
+    assert key.hash_patient(None) == key.hash_patient("") == ""
+    assert (tmp_path / "a.key").stat().st_mode & 0o077 == 0
+    assert "secret" not in repr(key)
+
+
+def test_a_key_that_is_broken_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.key").write_text("nonsense")
+    with pytest.raises(SettingsError, match="no site key"):
+        read_key(tmp_path / "a.key")
+    assert (tmp_path / "a.key").read_text() == "nonsense"

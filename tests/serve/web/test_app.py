@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from tests.serve.conftest import arrive
+
+from overread.data.image import read_image
+from overread.predict import load
+from overread.serve.jobs import JobSettings
+from overread.serve.model import ServedModel
+from overread.serve.service import Service
+from overread.serve.store import open_store
+from overread.serve.web.app import make_app
+
+
+class Running:
+    """A service behind a real server on loopback."""
+
+    def __init__(self, model: Path, folder: Path) -> None:
+        self.service = Service(
+            open_store(folder), ServedModel(model), job_settings=JobSettings(max_files=40, max_upload_mb=5)
+        )
+        self.server = uvicorn.Server(uvicorn.Config(make_app(self.service), port=0, log_level="error"))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        until = time.monotonic() + 30
+        while not self.server.started and time.monotonic() < until:
+            time.sleep(0.02)
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.server.should_exit = True
+        self.thread.join(timeout=30)
+
+
+@pytest.fixture
+def running(model_folder: Path, tmp_path: Path) -> Iterator[Running]:
+    found = Running(model_folder, tmp_path / "store")
+    yield found
+    found.stop()
+
+
+def _files(paths: list[Path]) -> list[Any]:
+    return [("files", (path.name, path.read_bytes())) for path in paths]
+
+
+def _hand_in(client: httpx.Client, paths: list[Path]) -> dict[str, Any]:
+    response = client.post("/api/v1/images?wait=60", files=_files(paths))
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_rest_says_what_the_predictor_says(running: Running, model_folder: Path, slices: list[Path]) -> None:
+    job = _hand_in(running.client, slices)
+    assert (job["state"], job["n_images"], job["n_answered"], job["problems"]) == ("done", 12, 12, [])
+    want = [list(p.probabilities.values()) for p in load(model_folder).predict_files(slices)]
+    got = [list(image["frames"][0]["probabilities"].values()) for image in job["images"]]
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    assert len(job["studies"]) == 3
+    again = running.client.get(f"/api/v1/jobs/{job['id']}").json()
+    assert again == job
+
+
+def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list[Path]) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in slices:
+            archive.write(path, f"../{path.parents[1].name}-{path.name}")
+        archive.writestr("notes.txt", "hello")
+    response = running.client.post("/api/v1/images", files={"files": ("all.zip", content.getvalue())})
+    assert response.status_code == 202
+    until = time.monotonic() + 60
+    while (job := running.client.get(response.headers["Location"]).json())["state"] != "done":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert (job["n_files"], job["n_read"], job["n_images"], job["n_answered"]) == (13, 13, 12, 12)
+    assert [(one["name"], one["kind"]) for one in job["problems"]] == [("all.zip: notes.txt", "not-an-image")]
+    assert list(running.service.store.files.incoming.iterdir()) == []
+
+
+def test_the_work_list_is_found_again(running: Running, slices: list[Path], pictures: list[Path]) -> None:
+    _hand_in(running.client, slices)
+    _hand_in(running.client, pictures)
+
+    def total(query: str) -> int:
+        found: int = running.client.get(f"/api/v1/studies?{query}").json()["total"]
+        return found
+
+    page = running.client.get("/api/v1/studies?limit=2").json()
+    assert (page["total"], len(page["studies"])) == (4, 2)
+    patient = page["studies"][1]["patient"]
+    assert total(f"search={patient[:6]}") == 1
+    assert total("search=%25") == total("search=_") == 0
+    assert total("state=answered") == 4
+    assert total("state=waiting") == total("verdict=agree") == total("since=2999-01-01") == 0
+    assert total(f"label={page['studies'][0]['label']}") >= 1
+
+
+def test_a_reader_disagrees(running: Running, slices: list[Path]) -> None:
+    uid = _hand_in(running.client, slices[:2])["studies"][0]["uid"]
+    said = {"study": uid, "verdict": "disagree", "label": "tumor", "comment": "<img src=x onerror=alert(1)>"}
+    assert running.client.post("/api/v1/readings", json=said).status_code == 201
+    study = running.client.get(f"/api/v1/studies/{uid}").json()
+    assert (study["verdict"], study["reader_label"]) == ("disagree", "tumor")
+    assert study["readings"][0]["comment"] == said["comment"]
+    assert running.client.get("/api/v1/studies?verdict=disagree").json()["total"] == 1
+    for wrong in ({**said, "label": "flu"}, {**said, "verdict": "maybe"}, {**said, "more": 1}):
+        assert running.client.post("/api/v1/readings", json=wrong).status_code == 422
+    assert running.client.post("/api/v1/readings", json={**said, "study": "1.2.3"}).status_code == 404
+
+
+def test_pixels_and_heat_are_those_of_the_image(running: Running, slices: list[Path], pictures: list[Path]) -> None:
+    job = _hand_in(running.client, [slices[0], pictures[0]])
+    ct, png = (image["instance"] for image in job["images"])
+    response = running.client.get(f"/api/v1/images/{ct}/frames/0/pixels")
+    shape = int(response.headers["X-Rows"]), int(response.headers["X-Columns"])
+    stored = np.frombuffer(response.content, "<i2").reshape(shape)
+    values = stored * float(response.headers["X-Slope"]) + float(response.headers["X-Intercept"])
+    np.testing.assert_allclose(values, read_image(slices[0]).pixels, atol=0.5)
+    assert response.headers["X-Scale"] == "hu"
+    assert response.headers["Cache-Control"] == "no-store"
+    shown = running.client.get(f"/api/v1/images/{png}/frames/0/pixels")
+    assert (shown.headers["X-Type"], len(shown.content)) == ("uint8", 1600)
+    heat = running.client.get(f"/api/v1/images/{ct}/frames/0/heat").json()
+    assert heat["shown"]
+    assert np.array(heat["maps"]["tumor"]).shape == (heat["rows"], heat["columns"])
+    assert running.client.get(f"/api/v1/images/{ct}/frames/1/pixels").status_code == 404
+    assert running.client.get("/api/v1/images/1.2/frames/0/heat").status_code == 404
+
+
+def test_the_model_tells_its_limits(running: Running) -> None:
+    about = running.client.get("/api/v1/model").json()
+    assert about["classes"] == ["aneurysm", "cancer", "tumor"]
+    assert about["marks"] == ["Trained on nothing."]
+    assert any("not a medical device" in sentence for sentence in about["limits"])
+    assert len(about["hash"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+def test_pages_of_other_sites_are_refused(running: Running, headers: dict[str, str], status: int) -> None:
+    response = running.client.post("/api/v1/readings", json={}, headers=headers)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_too_much_is_refused_as_it_comes(running: Running) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b"\0" * 1_000_000
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = running.client.post("/api/v1/images", content=endless(), headers=kind)
+    assert response.status_code in (400, 413)
+    assert running.client.post("/api/v1/images", content=b"\0" * 6_000_000, headers=kind).status_code == 413
+    assert running.client.get("/healthz").json()["status"] == "ok"
+
+
+def test_every_error_is_a_problem_in_words(running: Running) -> None:
+    for path, status in (("/nothing", 404), ("/api/v1/studies/x", 422), ("/api/v1/studies?limit=0", 422)):
+        response = running.client.get(path)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["detail"]
+    assert running.client.post("/api/v1/images", files={"other": b""}).status_code == 400
+
+
+def test_what_was_taken_in_is_answered_by_the_next_process(
+    model_folder: Path, tmp_path: Path, slices: list[Path]
+) -> None:
+    first = Service(open_store(tmp_path / "store"), ServedModel(model_folder))
+    content = tmp_path / "all.zip"
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in slices[4:]:
+            archive.write(path, f"{path.parents[1].name}/{path.name}")
+    files = [*(arrive(first.store, path) for path in slices[:4]), arrive(first.store, content)]
+    job_id = first.jobs.hand_in(files, came_by="rest", who="local").job_id
+    first.store.close()  # and it is gone, before anything was unpacked or predicted
+    second = Running(model_folder, tmp_path / "store")
+    until = time.monotonic() + 60
+    while (job := second.client.get(f"/api/v1/jobs/{job_id}").json())["state"] != "done":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    second.stop()
+    assert (job["n_images"], job["n_answered"]) == (12, 12)

@@ -1,0 +1,225 @@
+"""The pages in a real browser: what a radiologist does, with the mouse, by keys alone, and what must not run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import uvicorn
+
+from overread.serve.accounts import add_account
+from overread.serve.model import ServedModel
+from overread.serve.service import Service
+from overread.serve.store import open_store
+from overread.serve.web.app import make_app
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path((find_spec("axe_playwright_python") or find_spec("overread")).origin or "").parent / "axe.min.js"  # type: ignore[union-attr]
+SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
+WAIT_MS = 30_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (Debian: chromium)"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    words = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=words)
+        yield found
+        found.close()
+
+
+def _serve(model: Path, folder: Path, *, asks: bool) -> Iterator[tuple[str, Service]]:
+    service = Service(open_store(folder), ServedModel(model))
+    server = uvicorn.Server(uvicorn.Config(make_app(service, asks=asks), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 30
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", service
+    server.should_exit = True
+    thread.join(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def address(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    for address, _ in _serve(model_folder, tmp_path_factory.mktemp("served") / "store", asks=False):
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """A page that fails the test where a script of ours does."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=address)
+    context.set_default_timeout(WAIT_MS)
+    found = context.new_page()
+    faults: list[str] = []
+    found.on("pageerror", lambda fault: faults.append(str(fault)))
+    found.on("dialog", lambda dialog: faults.append(f"dialog {dialog.message}"))
+    yield found
+    context.close()
+    assert faults == []
+
+
+def _hand_in(page: Any, files: list[Path]) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/")
+    page.set_input_files("#files", [str(path) for path in files])
+    expect(page.locator("#said")).to_contain_text("answer", timeout=WAIT_MS)
+    expect(page.locator("#said")).not_to_contain_text("answered", timeout=WAIT_MS)
+
+
+def _open_first(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.locator("table.studies a").first.click()
+    expect(page.locator("#where-shown")).to_contain_text("1 / 4")
+
+
+def test_a_radiologist_reads_a_study(page: Any, slices: list[Path], tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    (tmp_path / "letter.txt").write_text("Dear colleague")
+    _hand_in(page, [*slices[:4], tmp_path / "letter.txt"])
+    expect(page.locator("#problems")).to_contain_text("letter.txt is not an image")
+    _open_first(page)
+    stage = page.locator("#stage")
+    stage.hover()
+    page.mouse.wheel(0, 120)
+    expect(page.locator("#where-shown")).to_contain_text("2 / 4")
+    expect(page.locator("#image-answer")).to_contain_text("Likeliest class")
+    before = page.locator("#window-shown").inner_text()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 260, steps=5)
+    page.mouse.up()
+    expect(page.locator("#window-shown")).not_to_have_text(before)
+    page.locator("#window").select_option("bone")
+    expect(page.locator("#window-shown")).to_have_text("W 2800  L 600 HU")
+    plain = page.locator("#canvas").screenshot()
+    page.locator("#heat").check()
+    expect(page.locator("#heat-said")).to_contain_text("what speaks for")
+    expect(page.locator("#scale")).to_be_visible()
+    assert page.locator("#canvas").screenshot() != plain
+    page.get_by_label("wrong").check()
+    page.locator("select[name=label]").select_option("tumor")
+    page.locator("textarea").fill("a clip, not a lesion")
+    page.get_by_role("button", name="Keep this reading").click()
+    expect(page.locator("#readings")).to_contain_text("disagrees: tumor")
+    page.goto("/")
+    expect(page.locator("table.studies")).to_contain_text("✗ disagrees: tumor")
+    page.get_by_role("searchbox").fill("nothing like it")
+    page.keyboard.press("Enter")
+    expect(page.locator(".empty")).to_contain_text("No study fits")
+
+
+def test_keys_alone_do_all_of_it(page: Any, slices: list[Path]) -> None:
+    from playwright.sync_api import expect
+
+    _hand_in(page, slices[4:8])
+    page.keyboard.press("Tab")
+    link = page.locator("table.studies a").first
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if link.evaluate_handle is not None and page.locator("table.studies a:focus").count():
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#where-shown")).to_contain_text("1 / 4")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#where-shown")).to_contain_text("2 / 4")
+    page.keyboard.press("End")
+    expect(page.locator("#where-shown")).to_contain_text("4 / 4")
+    page.keyboard.press("h")
+    expect(page.locator("#heat")).to_be_checked()
+    page.keyboard.press("1")
+    expect(page.locator("#window-shown")).to_have_text("W 80  L 40 HU")
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.keyboard.type("as it says")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#readings")).to_contain_text("✓ agrees")
+
+
+def test_what_a_file_says_is_never_run(page: Any, slices: list[Path], tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    dataset = pydicom.dcmread(slices[8])
+    with pydicom.config.disable_value_validation():
+        for name in ("BodyPartExamined", "PatientName", "StudyDescription", "SeriesDescription", "PatientID"):
+            setattr(dataset, name, evil)
+        dataset.save_as(tmp_path / "evil.dcm")
+    (tmp_path / "<img src=x onerror=alert(3)>.txt").write_text("no image")
+    _hand_in(page, [tmp_path / "evil.dcm", tmp_path / "<img src=x onerror=alert(3)>.txt"])
+    expect(page.locator("#problems")).to_contain_text("<img src=x onerror=alert(3)>.txt")
+    page.locator("table.studies a", has_text="<img").first.click()
+    expect(page.locator("#where-shown")).to_contain_text("1 / 1")
+    expect(page.locator("h1")).to_contain_text("<img src=x")
+    page.get_by_label("right", exact=False).first.check()
+    page.locator("textarea").fill(evil)
+    page.get_by_role("button", name="Keep this reading").click()
+    expect(page.locator("#readings")).to_contain_text("<script>alert(2)")
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-playwright-python is not installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_are_for_everybody(browser: Any, address: str, slices: list[Path], size: str, scheme: str) -> None:
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=address)
+    page = context.new_page()
+    _hand_in(page, slices[:4])
+    for path in ("/", "/about", "/sign-in", page.locator("table.studies a").first.get_attribute("href")):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        devtools = context.new_cdp_session(page)  # the page's own rules forbid it to run what a test brings along
+        devtools.send("Runtime.evaluate", {"expression": AXE.read_text() + ";0"})
+        words = (
+            "axe.run().then(r => r.violations.map(v => v.impact + ' ' + v.id + ' ' + v.nodes[0].html.slice(0, 99)))"
+        )
+        words += (
+            ".then(v => [...v, document.documentElement.scrollWidth > innerWidth ? 'wider than the window' : ''])"
+        )
+        found = devtools.send("Runtime.evaluate", {"expression": words, "awaitPromise": True, "returnByValue": True})
+        assert [fault for fault in found["result"]["value"] if fault] == [], path
+    context.close()
+
+
+def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            token = add_account(session, "dr-lee", "reader")
+        context = browser.new_context(base_url=address)
+        page = context.new_page()
+        page.goto("/about")
+        expect(page).to_have_url(f"{address}/sign-in?next=/about")
+        page.get_by_label("Your token").fill("ovr_wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#said")).to_contain_text("not known here")
+        page.get_by_label("Your token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{address}/about")
+        page.get_by_role("button", name="Sign out dr-lee").click()
+        expect(page).to_have_url(f"{address}/sign-in")
+        context.close()

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image as Picture
+from tests.serve.web.test_app import Running
+
+from overread.serve.model import ServedModel
+from overread.serve.service import Service
+from overread.serve.store import open_store
+from overread.serve.web.app import make_app
+
+KIND = 'multipart/related; type="application/dicom"; boundary=x'
+
+
+@pytest.fixture
+def client(model_folder: Path, tmp_path: Path) -> Iterator[TestClient]:
+    service = Service(open_store(tmp_path / "store"), ServedModel(model_folder))
+    with TestClient(make_app(service), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def _body(contents: list[bytes]) -> bytes:
+    parts = (b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n" for content in contents)
+    return b"".join(parts) + b"--x--\r\n"
+
+
+def _stow(client: TestClient, contents: list[bytes], path: str = "", kind: str = KIND) -> Any:
+    return client.post(f"/dicom-web/studies{path}", content=_body(contents), headers={"Content-Type": kind})
+
+
+def _uids(paths: list[Path]) -> list[str]:
+    return [str(pydicom.dcmread(path).SOPInstanceUID) for path in paths]
+
+
+def test_what_is_stored_is_found_and_comes_back_as_it_was(client: TestClient, slices: list[Path]) -> None:
+    contents = [path.read_bytes() for path in slices]
+    response = _stow(client, contents)
+    assert response.status_code == 200
+    assert [one["00081155"]["Value"][0] for one in response.json()["00081199"]["Value"]] == _uids(slices)
+    studies = client.get("/dicom-web/studies").json()
+    assert sorted(one["00201208"]["Value"][0] for one in studies) == [4, 4, 4]
+    dataset = pydicom.dcmread(slices[0])
+    study, series = str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID)
+    (one,) = client.get("/dicom-web/studies", params={"PatientID": dataset.PatientID}).json()
+    assert one["0020000D"]["Value"] == [study]
+    (found,) = client.get(f"/dicom-web/studies/{study}/series", params={"Modality": "CT"}).json()
+    assert found["0020000E"]["Value"] == [series]
+    assert client.get("/dicom-web/series", params={"Modality": "MR"}).status_code == 204
+    told = client.get("/dicom-web/instances", params={"SOPInstanceUID": ",".join(_uids(slices[:2]))}).json()
+    assert [one["00080018"]["Value"][0] for one in told] == _uids(slices[:2])
+    back = client.get(f"/dicom-web/studies/{study}").content
+    assert all(content in back for content in contents[:4])
+    assert contents[4] not in back
+    one_path = f"/dicom-web/studies/{study}/series/{series}/instances/{dataset.SOPInstanceUID}"
+    assert contents[0] in client.get(one_path).content
+    (metadata,) = client.get(f"{one_path}/metadata").json()
+    assert metadata["00100020"]["Value"] == [dataset.PatientID]
+    assert "7FE00010" not in metadata
+    assert Picture.open(io.BytesIO(client.get(f"{one_path}/rendered").content)).size == (64, 64)
+    assert client.get("/dicom-web/studies/1.2.3").status_code == 404
+
+
+def test_another_client_speaks_with_it(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:
+    web = pytest.importorskip("dicomweb_client.api", reason="dicomweb-client is not installed")
+    running = Running(model_folder, tmp_path / "store")
+    try:
+        peer = web.DICOMwebClient(url=f"http://127.0.0.1:{running.port}/dicom-web")
+        peer.store_instances([pydicom.dcmread(path) for path in slices[:4]])
+        (study,) = peer.search_for_studies()
+        uid = study["0020000D"]["Value"][0]
+        assert len(peer.search_for_instances(uid)) == 4
+        back = peer.retrieve_study(uid)
+        assert [str(one.SOPInstanceUID) for one in back] == _uids(slices[:4])
+        assert (back[0].pixel_array == pydicom.dcmread(slices[0]).pixel_array).all()
+        assert len(peer.retrieve_study_metadata(uid)) == 4
+    finally:
+        running.stop()
+
+
+def test_what_cannot_be_kept_is_told(client: TestClient, slices: list[Path]) -> None:
+    good = slices[0].read_bytes()
+    some = _stow(client, [good, b"no DICOM", good[:300]])
+    assert some.status_code == 202
+    assert [one["00081197"]["Value"][0] for one in some.json()["00081198"]["Value"]] == [0xC000, 0xC000]
+    assert _stow(client, [b"no DICOM"]).status_code == 409
+    other = pydicom.dcmread(slices[0])
+    other.PixelData = bytes(reversed(other.PixelData))
+    stream = io.BytesIO()
+    other.save_as(stream)
+    refused = _stow(client, [stream.getvalue()])
+    assert (refused.status_code, refused.json()["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA900])
+    assert _stow(client, [slices[1].read_bytes()], path="/1.2.3").status_code == 409
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/dicom", "multipart/related", "", 'multipart/related; type="text/xml"; boundary=x']
+)
+def test_other_bodies_are_refused(client: TestClient, kind: str) -> None:
+    assert _stow(client, [b"x"], kind=kind).status_code == 415
+
+
+@pytest.mark.parametrize("body", [b"", b"--y\r\n", b"--x", b"nothing", b"--x\r\n\r\n\r\n--x--"])
+def test_bodies_that_are_none_are_refused(client: TestClient, body: bytes) -> None:
+    response = client.post("/dicom-web/studies", content=body, headers={"Content-Type": KIND})
+    assert response.status_code in (400, 409), response.text
+    service: Service = client.app.state.service  # type: ignore[attr-defined]
+    assert list(service.store.files.incoming.iterdir()) == []
+
+
+def test_values_that_are_none_break_no_answer(client: TestClient, slices: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "odd.dcm"
+    content = slices[0].read_bytes()
+    dataset = pydicom.dcmread(slices[0])
+    number = b" \x00\x13\x00IS"
+    at = content.index(number)
+    length = int.from_bytes(content[at + 6 : at + 8], "little")
+    path.write_bytes(content[: at + 8] + b"\xc6" * length + content[at + 8 + length :])
+    assert _stow(client, [path.read_bytes()]).status_code == 200
+    (one,) = client.get("/dicom-web/instances").json()
+    assert one["00080018"]["Value"] == [dataset.SOPInstanceUID]
+    assert "00200013" not in one
+    series = f"/dicom-web/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+    assert client.get(f"{series}/metadata").status_code < 500
+
+
+def test_what_was_stored_is_answered(client: TestClient, slices: list[Path]) -> None:
+    import time
+
+    _stow(client, [path.read_bytes() for path in slices[:4]])
+    until = time.monotonic() + 30
+    while (study := client.get("/api/v1/studies").json()["studies"][0])["state"] != "answered":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert study["n_answered"] == 4

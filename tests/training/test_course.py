@@ -108,12 +108,53 @@ def test_it_stops_where_more_depth_gains_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("gaining")
 def test_it_goes_down_to_the_input_while_each_phase_gains(tmp_path: Path) -> None:
     network = create("test_resnet", 2, seed=0)
-    statistics = network.layer4[0].bn1.running_mean.clone()
-    history = fit(tmp_path, network=network)
+    statistics, filters = network.layer1[0].bn1.running_mean.clone(), network.conv1[0].weight.clone()
+    history = fit(tmp_path, network=network, epochs=6)
     assert depths(history)[0] == 1
     assert depths(history)[-3:] == [6, 6, 6]
     assert set(depths(history)) == {1, 2, 6}
-    assert not torch.equal(statistics, network.layer4[0].bn1.running_mean)  # when all learns, they follow
+    assert not torch.equal(filters, network.conv1[0].weight)
+    assert torch.equal(statistics, network.layer1[0].bn1.running_mean)  # the solved head rests on them
+
+
+def test_where_everything_learns_at_once_statistics_follow_the_images(tmp_path: Path) -> None:
+    network = create("test_resnet", 2, seed=0)
+    statistics = network.layer1[0].bn1.running_mean.clone()
+    fit(tmp_path, network=network, learn="all", epochs=1)
+    assert not torch.equal(statistics, network.layer1[0].bn1.running_mean)
+
+
+@pytest.mark.parametrize("promises", [True, False])
+def test_where_the_last_stage_gains_nothing_a_glance_decides(
+    promises: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def pretend(before: np.ndarray, after: np.ndarray) -> bool:
+        asked.append(len(after))
+        return promises and len(asked) == 2  # of the last stage first, then of the glance
+
+    monkeypatch.setattr(course, "gains", pretend)
+    history = fit(tmp_path, epochs=6)
+    assert asked == [12, 12]
+    assert (6 in depths(history)) == promises
+
+
+def test_a_glance_sees_so_many_images_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(course, "GLANCE_IMAGES", 10)
+    monkeypatch.setattr(course, "gains", lambda before, after: False)
+    seen: list[tuple[int, int]] = []
+
+    class Listens(Silent):
+        def step(self, what: str, done: int, total: int) -> None:
+            if what.startswith("epoch"):
+                seen.append((done, total))
+
+    network = create("test_resnet", 2, seed=0)
+    fit(tmp_path, network=network, watch=Listens())
+    assert seen[-2:] == [(8, 10), (10, 10)]  # two batches of eight, and no more
+    for name, array in bundle.load_weights(tmp_path).items():
+        np.testing.assert_array_equal(array, network.state_dict()[name].numpy(), err_msg=name)
 
 
 @pytest.mark.usefixtures("gaining")
@@ -129,7 +170,7 @@ def test_frozen_stages_stay_frozen_to_the_end(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("gaining")
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 def test_a_run_stopped_after_any_epoch_ends_the_same(after: int, tmp_path: Path) -> None:
-    whole = fit(tmp_path / "whole", augment="medical")
+    whole = fit(tmp_path / "whole", augment="medical", epochs=6)
     assert len(whole) > after
 
     class Stops(Silent):
@@ -138,13 +179,13 @@ def test_a_run_stopped_after_any_epoch_ends_the_same(after: int, tmp_path: Path)
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "cut", watch=Stops())
-    again = fit(tmp_path / "cut")
+        fit(tmp_path / "cut", watch=Stops(), epochs=6)
+    again = fit(tmp_path / "cut", epochs=6)
     assert [row.figures() for row in again] == [row.figures() for row in whole]
     one, two = (bundle.load_weights(tmp_path / name) for name in ("whole", "cut"))
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name], err_msg=name)
-    assert [row.figures() for row in fit(tmp_path / "cut", go_on=False)] == [row.figures() for row in whole]
+    assert [row.figures() for row in fit(tmp_path / "cut", go_on=False, epochs=6)] == [row.figures() for row in whole]
 
 
 def test_without_room_on_the_disk_it_learns_the_same_the_long_way(

@@ -36,6 +36,17 @@ def test_the_halves_together_are_the_network(name: str) -> None:
         assert learning == {id(p) for p in halves.after.parameters() if p.requires_grad}
 
 
+def test_frozen_layers_take_their_normalisation_in_and_leave_the_network_as_it_was() -> None:
+    network = create("resnet18", 3, seed=0).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    freeze_stages(stages_of(network), 4)
+    halves = cut(network)
+    assert halves is not None
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in halves.before.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in halves.after.modules())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
 def test_nothing_is_cut_where_everything_learns() -> None:
     assert cut(create("test_resnet", 2, seed=0)) is None
 

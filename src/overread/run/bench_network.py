@@ -40,6 +40,13 @@ def count_flop(backbone: str, *, size_px: int, n_classes: int = len(CLASSES)) ->
     return int(counter.get_total_flops())
 
 
+def learns_in_bfloat16() -> bool:
+    """Whether steps of learning are taken in bfloat16 on this processor."""
+    from overread.training.machine import choose_machine
+
+    return choose_machine(TrainSettings(device="cpu")).bfloat16
+
+
 class _Stamps(Silent):
     """Keeps the time at which each batch of a training was done."""
 

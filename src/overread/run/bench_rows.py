@@ -66,6 +66,8 @@ class Measuring:
         self.work: list[Row] = []
         self.remarks: list[str] = [] if (busy := limits.busy()) is None else [busy]
         self.seconds = settings.seconds
+        self.learning = MATRIX, 0.0
+        """what training on the CPU is held against, in words and in FLOP a second: the product in its own precision"""
 
     def run(self) -> None:
         """Measure everything that this machine can."""
@@ -76,7 +78,8 @@ class Measuring:
             self._gather(copied)
         self._predict(paths, matrix)
         if limits.has_torch():
-            self._train("cpu", of=MATRIX, peak=matrix, do=_TRAIN)
+            of, peak = self.learning
+            self._train("cpu", of=of, peak=peak, do=_TRAIN)
         else:
             self.remarks.append(
                 "Left out: training and bfloat16. They take PyTorch, which is not installed: "
@@ -87,12 +90,16 @@ class Measuring:
 
     def _matrix(self) -> float:
         peak = self._limit(f"{MATRIX}, float32", "GFLOP/s", limits.matrix_rates, seconds=self.seconds / 2, do=_BUSY)
+        self.learning = MATRIX, peak
         if limits.has_torch():
             what, side = f"{MATRIX}, bfloat16", limits.SIDE
             self._begin(what)
             rates = limits.torch_matrix_rates("cpu", "bfloat16", seconds=self.seconds / 4, side=side)
-            if rates.high > WORTH * peak:
-                self._add_limit(what, "GFLOP/s", rates, do="On a CPU overread computes in float32.")
+            if network.learns_in_bfloat16():
+                self._add_limit(what, "GFLOP/s", rates, do=_BFLOAT16)
+                self.learning = f"{MATRIX} in bfloat16", rates.high
+            elif rates.high > WORTH * peak:
+                self._add_limit(what, "GFLOP/s", rates, do=_NO_BFLOAT16)
             else:
                 self.remarks.append("bfloat16 is no faster than float32 on this processor, and left out.")
         return peak
@@ -203,6 +210,8 @@ class Measuring:
 
 
 _BUSY = "Far below what the maker promises: other programs have the cores, or the machine saves power."
+_BFLOAT16 = "Steps of learning are taken in it; what is measured or kept is float32."
+_NO_BFLOAT16 = "overread computes in float32 here: this version of torch does not say that the processor has it."
 _MODULES = "Far below what the maker promises: other programs are at work, or memory modules are missing."
 _READ = "Below 20%: the folder for temporary files is slow, or a virus scanner looks into every file."
 _READ_TOGETHER = "Below 60%: other programs have the cores, or the disk is slow; fewer --workers may do as well."

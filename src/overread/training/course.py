@@ -23,8 +23,8 @@ from overread.training.loop import Measure, Progress, Trainer, load_resume
 from overread.training.machine import Machine, choose_machine
 from overread.training.memory import keep_freed_memory
 from overread.training.optimizer import class_weights, freeze_stages
-from overread.training.phases import LEAST_GAIN, Phase, gains, plan
-from overread.training.sources import Pixels
+from overread.training.phases import GLANCE_IMAGES, LEAST_GAIN, Phase, gains, glance, plan
+from overread.training.sources import Pixels, run_over
 from overread.training.watch import Watcher
 from overread.training.world import ALONE, World
 
@@ -101,7 +101,7 @@ class _Course:
             if phase.solved and number + 1 < len(self.phases) and self._is_solved():
                 self.watch.say("There is nothing left to gain in validation: what lies below stays as it was.")
                 return
-            if phase.trial and not self._gained():
+            if phase.trial and not self._gained() and not self._promises(self.phases[number + 1 :]):
                 self.watch.say("The last stage gained nothing in validation: what lies below stays as it was.")
                 return
 
@@ -118,11 +118,15 @@ class _Course:
         """A phase begins with the best weights so far, and is measured against them."""
         if not len(self.progress.history):
             return
+        self._take_the_best()
+        self.progress.losses_before, self.progress.optimizer = self.progress.losses, {}
+
+    def _take_the_best(self) -> None:
+        """Give the network the best weights so far."""
         if self.machine.world.is_first:
             best = {name: torch.from_numpy(array) for name, array in bundle.load_weights(self.folder).items()}
             self.network.load_state_dict(best)
         self.machine.world.share_weights(self.network)
-        self.progress.losses_before, self.progress.optimizer = self.progress.losses, {}
 
     def _is_solved(self) -> bool:
         losses = self.progress.losses
@@ -131,6 +135,23 @@ class _Course:
     def _gained(self) -> bool:
         before, now = self.progress.losses_before, self.progress.losses
         return self.machine.world.agree(before is None or now is None or gains(before, now))
+
+    def _promises(self, following: tuple[Phase, ...]) -> bool:
+        """Whether a glance at the next phase gains, where a trial of fewer stages did not: theirs may be the fault.
+
+        Nothing of it is kept, so that a run that is killed here takes it again, with the same result.
+        """
+        if not following:
+            return False
+        self._take_the_best()
+        phase = glance(following[0])
+        trainer = self._trainer(phase, views=phase.settings.views, room=phase.settings.views)
+        trainer.run_epoch(0, before=len(self.progress.history), at_most=GLANCE_IMAGES)
+        fed, before = trainer.fed, self.progress.losses
+        logits = run_over(fed.network, fed.val, machine=self.machine, watch=self.watch, what="a glance at all stages")
+        self._take_the_best()
+        now = metrics.log_losses(fed.val.labels, metrics.softmax(logits))
+        return self.machine.world.agree(before is None or gains(before, now))
 
     def _trainer(self, phase: Phase, *, views: int, room: int, first: int | None = None) -> Trainer:
         first = phase.first if first is None else first

@@ -70,7 +70,7 @@ class Trainer:
         stages = stages_of(network)
         self.n_learning = len(stages) - phase.first
         self.still = list(freeze_stages(stages, phase.first))
-        if phase.trial:
+        if phase.still:
             self.still += [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self.optimizer = make_optimizer(stages, self.settings)
         self.loss = make_loss(fed.train.labels, n_classes, self.settings).to(machine.device)
@@ -127,8 +127,11 @@ class Trainer:
             )  # last: a crash repeats an epoch, skips none
         self.watch.epoch(row, best)
 
-    def run_epoch(self, epoch: int, *, before: int = 0) -> Measure:
-        """Train on every image once; `epoch` counts from 0 within the phase, `before` the epochs of earlier ones."""
+    def run_epoch(self, epoch: int, *, before: int = 0, at_most: int | None = None) -> Measure:
+        """Train on every image once; `epoch` counts from 0 within the phase, `before` the epochs of earlier ones.
+
+        at_most: on so many images only, rounded up to whole batches.
+        """
         settings, n = self.settings, len(self.fed.train.labels)
         generator = epoch_generator(settings.seed, before + epoch)
         self.fed.network.train()
@@ -138,15 +141,14 @@ class Trainer:
         total_loss, n_right, done = 0.0, 0, 0
         self.machine.world.share_weights(self.network)  # they are the same but for the last digit, if that
         n_batches = len(batch_bounds(n, settings.batch_size))
-        what = (
-            f"epoch {before + epoch + 1}"
-            if self.phase.trial
-            else f"epoch {before + epoch + 1}/{before + settings.epochs}"
-        )
+        wanted = n if at_most is None else min(n, at_most)
+        what = f"epoch {before + epoch + 1}" + ("" if self.phase.trial else f"/{before + settings.epochs}")
         with torch.random.fork_rng(devices=self._gpus()):  # dropout knows no generator but the global one
             torch.manual_seed(generator.initial_seed() ^ self.machine.world.rank)
             batches = shuffled(n, batch_size=settings.batch_size, generator=generator)
             for number, chosen in enumerate(batches):
+                if done >= wanted:
+                    break
                 step = epoch * n_batches + number
                 set_rates(self.optimizer, rate_factor(step, n_steps=settings.epochs * n_batches, settings=settings))
                 loss, right = self._step(chosen, generator)
@@ -158,7 +160,7 @@ class Trainer:
                 total_loss += loss * len(chosen)
                 n_right += right
                 done += len(chosen)
-                self.watch.step(what, done, n)
+                self.watch.step(what, min(done, wanted), wanted)
         return Measure(total_loss / done, n_right / done)
 
     def _step(self, chosen: NDArray[np.int64], generator: torch.Generator) -> tuple[float, int]:

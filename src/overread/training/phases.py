@@ -1,8 +1,9 @@
-"""What learns, and when: the last layer alone, then the last stage, then everything, as long as each gains."""
+"""What learns, and when: the last layer alone, then the last stage, then everything, where that promises a gain."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,11 @@ from overread.training.machine import Machine
 TRIAL_EPOCHS = 10
 TRIAL_PATIENCE = 2
 TRIAL_VIEWS = 2
+WHOLE_SHARE = 0.5
+"""of the epochs that were asked for: what the last phase takes, which begins with a head and a stage that have learned"""
+WHOLE_PATIENCE = 5
+GLANCE_IMAGES = 256
+"""what everything learns from before it is decided whether that is worth an hour"""
 TRIAL_RATE = 1 / 3
 """of the full learning rate: the first steps must not undo what a solved head has found (Kumar et al. 2022)"""
 
@@ -28,7 +34,9 @@ class Phase:
     solved: bool = False
     """the last layer alone, solved to its optimum; one epoch"""
     trial: bool = False
-    """kept short, with the statistics of its normalisation as they were; goes on to the next phase if it gains"""
+    """kept short; what it gains decides what follows"""
+    still: bool = False
+    """with the statistics of normalisation as they were: a head that was solved rests on them"""
 
 
 def choose_learning(settings: TrainSettings, machine: Machine) -> str:
@@ -61,11 +69,30 @@ def plan(settings: TrainSettings, machine: Machine, n_stages: int) -> tuple[Phas
             views=min(TRIAL_VIEWS, settings.views),
         ),
         trial=True,
+        still=True,
     )
     if settings.freeze == head - 1:
         return (alone, trial)
-    whole = Phase(first=settings.freeze, settings=dataclasses.replace(settings, head_rate=1.0))
-    return (alone, trial, whole)
+    whole = dataclasses.replace(
+        settings,
+        epochs=math.ceil(WHOLE_SHARE * settings.epochs),
+        patience=settings.patience or WHOLE_PATIENCE,
+        head_rate=1.0,
+    )
+    return (alone, trial, Phase(first=settings.freeze, settings=whole, still=True))
+
+
+def glance(phase: Phase) -> Phase:
+    """A few steps of a phase, as carefully as a trial takes them: enough to see whether it leads anywhere."""
+    settings = dataclasses.replace(
+        phase.settings,
+        epochs=1,
+        learning_rate=phase.settings.learning_rate * TRIAL_RATE,
+        schedule="constant",
+        warmup=0.0,
+        label_smoothing=0.0,
+    )
+    return dataclasses.replace(phase, settings=settings, trial=True)
 
 
 LEAST_GAIN = 0.02

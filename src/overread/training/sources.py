@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -132,7 +133,9 @@ class Kept:
                 generator = epoch_generator(seed, FIRST_VIEW + view) if view else None
                 for chosen in in_order(n, batch_size=EVALUATION_BATCH):
                     share = world.share(len(chosen))
-                    made = _last(self._before(self._pixels.inputs(chosen, generator, share.rows)))
+                    inputs = self._pixels.inputs(chosen, generator, share.rows)
+                    with self._machine.autocast() if view else nullcontext():  # changed views are for learning alone
+                        made = _last(self._before(inputs))
                     made = world.gather_rows(made.clamp(-LARGEST, LARGEST).half().cpu(), len(chosen))
                     self._views[view, chosen] = made.numpy()
                     watch.step(f"{what}, view {view + 1}" if n_views > 1 else what, int(chosen[-1]) + 1, n)

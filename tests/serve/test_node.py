@@ -23,9 +23,10 @@ from overread.serve.proof import prove
 from overread.serve.station import Station
 from overread.serve.statuses import Status
 from overread.serve.store import open_store
-from overread.serve.tables import Sending
+from overread.serve.tables import Sending, Step
 
 STORESCU, ECHOSCU = Path("/usr/bin/storescu"), Path("/usr/bin/echoscu")
+DCIODVFY = Path("/usr/bin/dciodvfy")
 SR, SC = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"
 needs_dcmtk = pytest.mark.skipif(not STORESCU.exists(), reason="dcmtk is not installed (Debian: dcmtk)")
 needs_orthanc = pytest.mark.skipif(not PROGRAM.exists(), reason="Orthanc is not installed (Debian: orthanc)")
@@ -237,6 +238,71 @@ def test_a_pacs_pushes_by_its_own_rule(station: Any, pacs: Orthanc, slices: list
     subprocess.run(list(map(str, words)), check=True, timeout=60)
     study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
     assert _wait(lambda: len(found := _results(pacs, study)) == 2 and found)
+
+
+@needs_dcmtk
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:(The value length|Invalid value for VR UI)")
+def test_a_real_series_is_answered_into_its_study(
+    station: Any, pacs: Orthanc, model_folder: Path, shared: Path, tmp_path: Path
+) -> None:
+    """Pseudonymised carelessly: no patient's name, UIDs without a root, a Study ID that is too long."""
+    pacs.start()
+    made, port = station(0, pacs.by_web)
+    files = sorted((shared / "data/brain-ct/dicom/aneurysm").glob("*.dcm"))
+    assert len(files) == 40
+    assert _store(port, files).returncode == 0
+    sources = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
+    study = str(sources[0].StudyInstanceUID)
+    (_, capture), (_, report) = _wait(lambda: len(found := _results(pacs, study)) == 2 and found)
+    dataset = pydicom.dcmread(io.BytesIO(pacs.file(report)))
+    groups = next(item for item in dataset.ContentSequence if _name(item) == "Imaging Measurements").ContentSequence
+    said = {
+        item.TextValue for group in groups for item in group.ContentSequence if _name(item) == "Tracking Identifier"
+    }
+    assert said == {f"series {one.SeriesNumber}, image {one.InstanceNumber}" for one in sources}
+    assert (dataset.PatientID, dataset.PatientName) == (sources[0].PatientID, "")
+    own = {str(one[name].value) for one in sources for name in ("SOPInstanceUID", "SeriesInstanceUID")}
+    own |= {study, str(sources[0].StudyID)}
+    for uid in (capture, report):
+        (tmp_path / "result.dcm").write_bytes(pacs.file(uid))
+        assert [fault for fault in _faults(tmp_path / "result.dcm") if not any(value in fault for value in own)] == []
+    assert prove(made.store).faults == ()
+
+
+def _faults(path: Path) -> list[str]:
+    """What dciodvfy has against a file, but for the line that sums up what others say."""
+    if not DCIODVFY.exists():
+        return []
+    said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+    return [line for line in said.splitlines() if "Error" in line and "contains invalid data values" not in line]
+
+
+@needs_dcmtk
+def test_a_study_that_has_no_results_does_not_hold_up_the_others(
+    station: Any, pacs: Orthanc, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overread.serve import reporting
+
+    odd = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    real = reporting.make_report
+
+    def fails_on_one(answered: Any, *words: Any, **more: Any) -> Any:
+        if answered[0].dataset.StudyInstanceUID == odd:
+            raise ZeroDivisionError
+        return real(answered, *words, **more)
+
+    monkeypatch.setattr(reporting, "make_report", fails_on_one)
+    pacs.start()
+    made, port = station(0, pacs.by_web)
+    assert _store(port, slices).returncode == 0
+    for path in (slices[4], slices[8]):
+        study = str(pydicom.dcmread(path).StudyInstanceUID)
+        assert _wait(lambda uid=study: len(_results(pacs, uid)) == 2)
+    with made.store.read() as session:
+        (step,) = session.scalars(select(Step).where(Step.did == "not reported"))
+    assert (step.subject, step.details["fault"]) == (odd, "ZeroDivisionError")
+    assert _results(pacs, odd) == []
 
 
 @needs_dcmtk

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import pydicom
 import pytest
 import uvicorn
+from PIL import Image
 
+from overread.model import bundle
 from overread.serve.accounts import add_account
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
@@ -98,6 +102,7 @@ def test_a_radiologist_reads_a_study(page: Any, slices: list[Path], tmp_path: Pa
     _hand_in(page, [*slices[:4], tmp_path / "letter.txt"])
     expect(page.locator("#problems")).to_contain_text("letter.txt is not an image")
     _open_first(page)
+    expect(page.locator("#image-answer")).to_contain_text("cannot say how sure it is")
     stage = page.locator("#stage")
     stage.hover()
     page.mouse.wheel(0, 120)
@@ -188,6 +193,26 @@ def test_an_image_is_enlarged_and_moved(page: Any, slices: list[Path]) -> None:
     page.mouse.wheel(0, -200)
     page.keyboard.up("Control")
     expect(zoom).not_to_have_text(fitted)
+
+
+def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    """A model that needs Hounsfield units, and a picture."""
+    from playwright.sync_api import expect
+
+    card = bundle.load_card(model_folder)
+    own = tmp_path / "needs-units"
+    shutil.copytree(model_folder, own)
+    bundle.seal(own, replace(card, image=replace(card.image, window="brain")))
+    picture = tmp_path / "picture.png"
+    Image.linear_gradient("L").save(picture)
+    for address, _ in _serve(own, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        page.goto("/")
+        page.set_input_files("#files", [str(picture)])
+        expect(page.locator("#said")).to_have_text("No image could be used: see below.", timeout=WAIT_MS)
+        expect(page.locator("#problems")).to_contain_text("1 image: The window brain needs Hounsfield units")
+        expect(page.locator("table.studies")).to_contain_text("the model cannot use these images")
+        page.close()
 
 
 def test_what_is_handed_in_meanwhile_is_not_lost(page: Any, slices: list[Path], pictures: list[Path]) -> None:

@@ -48,7 +48,7 @@ function showAnswer({ image, answer }) {
     viewer.heatClass = answer.label;
   }
   byId("image-answer").replaceChildren(...shown);
-  showNearest(answer?.nearest ?? []);
+  showNearest(answer && !answer.problem ? answer.nearest : null);
 }
 
 function setOf(answer) {
@@ -57,7 +57,8 @@ function setOf(answer) {
 }
 
 function showNearest(nearest) {
-  if (!nearest.length) return byId("nearest").replaceChildren(element("p", "None are kept with this model.", { kind: "soft" }));
+  const none = nearest ? "None are kept with this model." : "Told with the model's answer.";
+  if (!nearest?.length) return byId("nearest").replaceChildren(element("p", none, { kind: "soft" }));
   const list = element("ol", "", { kind: "plain" });
   for (const { label, patient, distance } of nearest) {
     list.append(element("li", `${label} · ${patient ? `patient ${patient.slice(0, 8)}` : "patient unknown"} · ${distance.toFixed(3)}`));

@@ -71,7 +71,7 @@ def test_what_cannot_be_used_is_told_by_its_own_name(store: Store, tmp_path: Pat
     assert _count(store, Instance) == 1
 
 
-@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.<script>", "1." + "9" * 70, "1..2", "1.02"])
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.<script>", "1." + "9" * 70, "1..2", "..", "1.2."])
 def test_a_uid_that_is_none_is_refused(store: Store, slices: list[Path], tmp_path: Path, uid: str) -> None:
     dataset = pydicom.dcmread(slices[0])
     with pydicom.config.disable_value_validation():
@@ -80,7 +80,19 @@ def test_a_uid_that_is_none_is_refused(store: Store, slices: list[Path], tmp_pat
     (one,) = Intake(store).take([arrive(store, tmp_path / "odd.dcm")], came_by="c-store", who="me")
     assert one.problem is not None
     assert one.problem.kind == "bad-uid"
+    assert "odd.dcm" in str(one.problem)
     assert _count(store, Instance) == 0
+
+
+@pytest.mark.parametrize("uid", ["19953875137321100749012879530819", "1.2.840.0113619.02"])
+def test_a_uid_without_a_root_is_taken(store: Store, slices: list[Path], tmp_path: Path, uid: str) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    with pydicom.config.disable_value_validation():
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{uid}1", f"{uid}2"
+        dataset.save_as(tmp_path / "odd.dcm")
+    (one,) = Intake(store).take([arrive(store, tmp_path / "odd.dcm")], came_by="c-store", who="me")
+    assert (one.problem, one.instance, one.study) == (None, uid, f"{uid}1")
 
 
 def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 
 from overread.errors import ServiceError
 from overread.serve import codes
-from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+from overread.serve.results import Answered, ModelSaid, digest, fill_gaps, make_capture, make_report, to_bytes
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DCIODVFY, DSRDUMP = Path("/usr/bin/dciodvfy"), Path("/usr/bin/dsrdump")
@@ -95,6 +95,16 @@ def test_it_stays_with_its_patient_and_study(answered: list[Answered]) -> None:
             assert made[name].value == source[name].value
         assert made.SeriesInstanceUID != source.SeriesInstanceUID
     assert source.to_json() == before
+
+
+def test_a_source_without_a_patients_name_gets_results(answered: list[Answered]) -> None:
+    for one in answered:
+        for name in ("PatientName", "PatientBirthDate", "StudyTime", "ReferringPhysicianName", "StudyID"):
+            del one.dataset[name]
+        fill_gaps(one.dataset)
+    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+        assert not made.PatientName
+        assert made.PatientID == answered[0].dataset.PatientID
 
 
 def test_a_report_is_of_one_study(answered: list[Answered], slices: list[Path]) -> None:

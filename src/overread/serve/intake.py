@@ -21,7 +21,8 @@ from overread.serve.trail import record
 from overread.settings import between, setting
 
 FORMATS = ("dicom", "png", "jpeg", "tiff", "nifti")
-_UID = re.compile(r"(?=.{1,64}\Z)[0-2](\.(0|[1-9][0-9]*))+")
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
+"""the form alone: pseudonymisers and old scanners make UIDs without a root, and with zeros in front"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +217,8 @@ def _uid(text: str | None, what: str) -> str:
     text = (text or "").strip()
     if text and not _UID.fullmatch(text):
         raise ImageError(
-            f"Its {what} is no UID: digits and dots, at most 64 (PS3.5 9.1). Export it again.", kind="bad-uid"
+            f"Its {what} is no UID: numbers with dots between, at most 64 characters (PS3.5 9.1). Export it again.",
+            kind="bad-uid",
         )
     return text
 
@@ -243,7 +245,10 @@ def _other_content(name: str) -> ServiceError:
 
 def _named(fault: ImageError | ServiceError, file: Arrived) -> ImageError | ServiceError:
     """The fault with the name that the sender knows the file by."""
-    words = str(fault).replace(file.path.name, file.name or "The file")
+    name = file.name or "The file"
+    words = str(fault).replace(file.path.name, name)
+    if name not in words:
+        words = f"{name}: {words}"
     if isinstance(fault, ServiceError):
         return ServiceError(words, kind=fault.kind, status=fault.status)
     return ImageError(words, kind=fault.kind)

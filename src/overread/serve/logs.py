@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import traceback
+import warnings
 from typing import TextIO
 
 from overread.serve.tables import now
@@ -39,7 +40,10 @@ def ready_logs(stream: TextIO | None = None) -> None:
         ("overread", logging.INFO),
         ("uvicorn.error", logging.WARNING),
         ("pynetdicom", logging.ERROR),
+        ("pydicom", logging.ERROR),
     ):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [handler], False
         logger.setLevel(level)
+    # it quotes values that break the standard's rules, and a value may be a name
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")

@@ -53,6 +53,13 @@ class ServedModel:
             return ""
         return f"Heatmaps of this model failed their controls: {'; '.join(self.failed)}. They are withheld."
 
+    @property
+    def on_heat(self) -> str:
+        """What to know of the heatmaps."""
+        if self.failed is None:
+            return "Its heatmaps were not checked: they may not show what the answer rests on."
+        return self.why_no_heat or "Its heatmaps passed their controls."
+
     def nearest(self, features: NDArray[np.float32] | None) -> list[dict[str, Any]]:
         """The training images most like one with these features (d,), the nearest first."""
         if self._examples is None or features is None:
@@ -74,19 +81,13 @@ class ServedModel:
     def about(self) -> dict[str, Any]:
         """What a reader should know of the model before believing it."""
         card = self.card
-        checked = self.failed is not None
         limits = [
             card.intended_use,
             f"Its sets of classes {card.caution.sets_why}."
             if card.caution.thresholds
             else f"It cannot say how sure it is: {card.caution.sets_why}.",
             f"Images unlike those it learnt from: {card.caution.far_why}.",
-            self.why_no_heat
-            or (
-                "Its heatmaps passed their controls."
-                if checked
-                else "Its heatmaps were not checked: they may not show what the answer rests on."
-            ),
+            self.on_heat,
         ]
         return {
             "name": self.name,

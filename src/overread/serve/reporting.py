@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -11,22 +12,35 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
 from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
-from overread.errors import ImageError
+from overread.errors import ImageError, OverreadError
 from overread.explain.where import evidence_for
 from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
 from overread.serve.outbox import enqueue
-from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+from overread.serve.results import (
+    Answered,
+    ModelSaid,
+    digest,
+    fill_gaps,
+    make_capture,
+    make_report,
+    name_of,
+    to_bytes,
+)
 from overread.serve.store import Store
+from overread.serve.summary import share
 from overread.serve.tables import Answer, Instance, Series, Study
 from overread.serve.trail import record
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +66,22 @@ class Reporter:
                 .order_by(Study.changed_at)
             ).all()
         for study_id, uid in due:
-            self._report(study_id)
+            try:
+                self._report(study_id)
+            except (OSError, MemoryError, OverreadError, SQLAlchemyError):
+                raise  # the disk, the database: it comes right, and then all results are made
+            except Exception as fault:  # of this study alone: those behind it must not wait for it
+                _log.exception("a study has no results after a fault of overread")
+                self._leave_out(study_id, type(fault).__name__)
             self.notices.forget(uid)
         return len(due)
+
+    def _leave_out(self, study_id: int, fault: str) -> None:
+        """Tell in the audit trail that a study has no results; more images of it bring it back."""
+        with self.store.begin() as session:
+            study = session.get_one(Study, study_id, with_for_update=True)
+            study.n_reported = study.n_images
+            record(session, who="model", did="not reported", subject=study.uid, fault=fault, model=self.model.sha256)
 
     def _report(self, study_id: int) -> None:
         """Make the results of one study and put them in line, in one transaction: both, or neither."""
@@ -93,7 +120,7 @@ class Reporter:
         for number, series in enumerate(filter(None, found), start=1):
             image, answer, header = max(series, key=lambda one: one[1].probabilities.get(study.label, 0.0))
             try:
-                sheet = self._sheet(image, answer)
+                sheet = self._sheet(image, answer, _of_study(study, name_of(header, answer.frame)))
             except ImageError:
                 continue
             capture = make_capture(header, sheet, model, at=at, number=number, answers=digest(answered))
@@ -108,7 +135,7 @@ class Reporter:
                 continue
             path = self.store.files.path_of(image.sha256)
             with guarded(path):
-                header = dcmread(path, stop_before_pixels=True, force=True)
+                header = fill_gaps(dcmread(path, stop_before_pixels=True, force=True))
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
             found += [(image, answer, header) for answer in answers]
         return found
@@ -123,8 +150,11 @@ class Reporter:
             marks=card.marks,
         )
 
-    def _sheet(self, image: Instance, answer: Answer) -> NDArray[np.uint8]:
-        """The image, and beside it the evidence for its class: (rows, columns, 3) uint8."""
+    def _sheet(self, image: Instance, answer: Answer, of_study: tuple[str, str]) -> NDArray[np.uint8]:
+        """The image, and beside it the evidence for its class: (rows, columns, 3) uint8.
+
+        of_study: which image it is, and what is said of the whole study.
+        """
         card = self.model.card
         found = read_image(self.store.files.path_of(image.sha256), frame=answer.frame)
         maps = None if self.model.failed else unpack_maps(answer.maps, answer.maps_shape)
@@ -133,13 +163,16 @@ class Reporter:
             rows, columns = found.pixels.shape[:2]
             evidence = evidence_for(maps, card.classes.index(answer.label))
             heat = onto_image(evidence, place(rows, columns, side_px=card.image.size_px, fit=card.image.fit))
-        title = f"{answer.label} ({answer.probabilities[answer.label]:.2f})"
-        if answer.abstains:
-            title = f"No answer: {answer.abstains} (likeliest: {title})"
-        why = self.model.why_no_heat
+        title = f"{answer.label}, {share(answer.probabilities[answer.label])}"
+        title = (
+            f"No answer: {answer.abstains} (likeliest: {title})" if answer.abstains else f"Likeliest class: {title}"
+        )
+        which, whole = of_study
+        lines = (whole, self.model.on_heat, f"overread, model {self.model.name}", card.intended_use)
         told = Told(
             title=title,
-            lines=tuple(line for line in (why, f"overread, model {self.model.name}", card.intended_use) if line),
+            lines=tuple(filter(None, lines)),
+            alone=which,
             probabilities=answer.probabilities,
             covered=f"evidence for {answer.label}",
             toward=found.header.tags.get("toward", ""),
@@ -166,6 +199,13 @@ def _answered(header: Dataset, answer: Answer) -> Answered:
         classes=tuple(answer.classes),
         abstains=answer.abstains,
     )
+
+
+def _of_study(study: Study, image: str) -> tuple[str, str]:
+    """Which image a sheet shows, and what is said of the whole study."""
+    said = f"No answer: {study.abstains}" if study.abstains else study.label
+    whole = f"The whole study: {said} (mean probability of {study.label} over {study.n_frames} images: "
+    return f"{image} (of its series it speaks most for {study.label})", f"{whole}{share(study.probability)})."
 
 
 def _time(at: str) -> datetime:

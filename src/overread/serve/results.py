@@ -25,6 +25,11 @@ from overread.serve import codes
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
 MANUFACTURER = "overread"
 _LO = 64
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""of patient and study, Type 2 (PS3.3 C.7.1.1, C.7.2.1): results hold them, pseudonymised sources may not"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +143,30 @@ def make_capture(
     return capture
 
 
+def fill_gaps(header: Dataset) -> Dataset:
+    """Give a header, empty, what results of its study must hold and it does not. The header itself is changed."""
+    for name in _MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, None)
+    return header
+
+
+def name_of(header: Dataset, frame: int) -> str:
+    """What a person finds an image of a study by.
+
+    >>> header = Dataset()
+    >>> header.SeriesNumber, header.InstanceNumber, header.NumberOfFrames = 2, 14, 30
+    >>> name_of(header, 0)
+    'series 2, image 14, frame 1'
+    """
+    series, image = header.get("SeriesNumber"), header.get("InstanceNumber")
+    parts = [f"series {series}"] if series is not None else []
+    parts += [f"image {image}"] if image is not None else []
+    if int(header.get("NumberOfFrames") or 1) > 1 or not parts:
+        parts.append(f"frame {frame + 1}")
+    return ", ".join(parts)
+
+
 def digest(answered: Sequence[Answered]) -> str:
     """SHA-256 of all answers, in their order."""
     said = [
@@ -173,7 +202,7 @@ def _group(one: Answered, model: ModelSaid) -> Dataset:
     uid = str(one.dataset.SOPInstanceUID)
     group: Dataset = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=made_up_uid("group", uid, str(one.frame), model.sha256), identifier=f"frame {one.frame + 1}"
+            uid=made_up_uid("group", uid, str(one.frame), model.sha256), identifier=name_of(one.dataset, one.frame)
         ),
         algorithm_id=sr.AlgorithmIdentification(
             name=model.name[:_LO],

@@ -39,3 +39,16 @@ def mean_probabilities(study: Study) -> dict[str, float]:
         for name, total in study.sums.items()
         if name != _DOUBTS and study.n_frames
     }
+
+
+def share(probability: float) -> str:
+    """A probability as people read it; never 0 % or 100 % by rounding.
+
+    >>> share(0.847), share(0.9999), share(0.0001)
+    ('85 %', '> 99 %', '< 1 %')
+    """
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    return f"{probability:.0%}".replace("%", " %")

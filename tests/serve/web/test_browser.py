@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import pydicom
 import pytest
 import uvicorn
+from PIL import Image
 
+from overread.model import bundle
 from overread.serve.accounts import add_account
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
@@ -98,6 +102,7 @@ def test_a_radiologist_reads_a_study(page: Any, slices: list[Path], tmp_path: Pa
     _hand_in(page, [*slices[:4], tmp_path / "letter.txt"])
     expect(page.locator("#problems")).to_contain_text("letter.txt is not an image")
     _open_first(page)
+    expect(page.locator("#image-answer")).to_contain_text("cannot say how sure it is")
     stage = page.locator("#stage")
     stage.hover()
     page.mouse.wheel(0, 120)
@@ -159,6 +164,67 @@ def test_keys_alone_do_all_of_it(page: Any, slices: list[Path]) -> None:
     expect(page.locator("#readings")).to_contain_text("✓ agrees")
 
 
+def test_an_image_is_enlarged_and_moved(page: Any, slices: list[Path]) -> None:
+    from playwright.sync_api import expect
+
+    _hand_in(page, slices[:4])
+    _open_first(page)
+    stage, zoom = page.locator("#stage"), page.locator("#zoom-shown")
+    page.wait_for_load_state("networkidle")
+    fitted = zoom.inner_text()
+    stage.focus()
+    page.keyboard.press("+")
+    expect(zoom).not_to_have_text(fitted)
+    for press in ("Control+ArrowRight", "Shift+ArrowUp", "i"):
+        before = page.locator("#canvas").screenshot()
+        page.keyboard.press(press)
+        assert page.locator("#canvas").screenshot() != before, press
+    expect(page.locator("#where-shown")).to_contain_text("1 / 4")
+    page.keyboard.press("r")
+    expect(zoom).to_have_text(fitted)
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 300)
+    page.mouse.down(button="right")
+    page.mouse.move(box["x"] + 300, box["y"] + 200, steps=4)
+    page.mouse.up(button="right")
+    expect(zoom).not_to_have_text(fitted)
+    page.keyboard.press("r")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    expect(zoom).not_to_have_text(fitted)
+
+
+def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    """A model that needs Hounsfield units, and a picture."""
+    from playwright.sync_api import expect
+
+    card = bundle.load_card(model_folder)
+    own = tmp_path / "needs-units"
+    shutil.copytree(model_folder, own)
+    bundle.seal(own, replace(card, image=replace(card.image, window="brain")))
+    picture = tmp_path / "picture.png"
+    Image.linear_gradient("L").save(picture)
+    for address, _ in _serve(own, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        page.goto("/")
+        page.set_input_files("#files", [str(picture)])
+        expect(page.locator("#said")).to_have_text("No image could be used: see below.", timeout=WAIT_MS)
+        expect(page.locator("#problems")).to_contain_text("1 image: The window brain needs Hounsfield units")
+        expect(page.locator("table.studies")).to_contain_text("the model cannot use these images")
+        page.close()
+
+
+def test_what_is_handed_in_meanwhile_is_not_lost(page: Any, slices: list[Path], pictures: list[Path]) -> None:
+    from playwright.sync_api import expect
+
+    page.goto("/")
+    page.route("**/api/v1/images", lambda route: (time.sleep(0.5), route.continue_()))
+    page.set_input_files("#files", [str(slices[5])])
+    page.set_input_files("#files", [str(path) for path in pictures])
+    expect(page.locator("#said")).to_have_text("3 images have an answer.", timeout=WAIT_MS)
+
+
 def test_what_a_file_says_is_never_run(page: Any, slices: list[Path], tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
@@ -187,21 +253,30 @@ def test_pages_are_for_everybody(browser: Any, address: str, slices: list[Path],
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=address)
     page = context.new_page()
-    _hand_in(page, slices[:4])
+    _hand_in(page, [*slices[:4], Path(__file__)])
+    assert _faults(page) == [], "the work list after an upload with a file that is none"
     for path in ("/", "/about", "/sign-in", page.locator("table.studies a").first.get_attribute("href")):
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        devtools = context.new_cdp_session(page)  # the page's own rules forbid it to run what a test brings along
-        devtools.send("Runtime.evaluate", {"expression": AXE.read_text() + ";0"})
-        words = (
-            "axe.run().then(r => r.violations.map(v => v.impact + ' ' + v.id + ' ' + v.nodes[0].html.slice(0, 99)))"
-        )
-        words += (
-            ".then(v => [...v, document.documentElement.scrollWidth > innerWidth ? 'wider than the window' : ''])"
-        )
-        found = devtools.send("Runtime.evaluate", {"expression": words, "awaitPromise": True, "returnByValue": True})
-        assert [fault for fault in found["result"]["value"] if fault] == [], path
+        assert _faults(page) == [], path
+    page.locator("#heat").check()
+    page.get_by_label("wrong").check()
+    page.locator("summary").click()
+    page.wait_for_load_state("networkidle")
+    assert _faults(page) == [], "a study with its heatmap, a disagreement and the table"
+    page.locator("#help-button").click()
+    assert _faults(page) == [], "the list of keys"
     context.close()
+
+
+def _faults(page: Any) -> list[str]:
+    """What axe has against a page as it stands, and whether it is wider than its window."""
+    devtools = page.context.new_cdp_session(page)  # the page's own rules forbid it to run what a test brings along
+    devtools.send("Runtime.evaluate", {"expression": AXE.read_text() + ";0"})
+    words = "axe.run().then(r => r.violations.map(v => v.impact + ' ' + v.id + ' ' + v.nodes[0].html.slice(0, 99)))"
+    words += ".then(v => [...v, document.documentElement.scrollWidth > innerWidth ? 'wider than the window' : ''])"
+    found = devtools.send("Runtime.evaluate", {"expression": words, "awaitPromise": True, "returnByValue": True})
+    return [fault for fault in found["result"]["value"] if fault]
 
 
 def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:

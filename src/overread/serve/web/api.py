@@ -82,7 +82,7 @@ async def hand_in(
         files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
         if not files:
             raise ServiceError("No files came. Send them as multipart/form-data, in the field files.", kind="empty")
-        by = "page" if request.headers.get("x-csrf-token") else "rest"
+        by = "page" if "x-csrf-token" in request.headers else "rest"
         handed_in = await run_in_threadpool(_take, service, files, by, who)
     if wait:
         await _wait_for(service, handed_in, wait)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from overread.report.colours import heat_colours
+from overread.serve.summary import share
 from overread.serve.web import views
 from overread.serve.web.api import Uid, service_of
 
@@ -22,19 +23,6 @@ VERDICTS = {"": "read or not", "none": "not read", "agree": "agreed with", "disa
 
 router = APIRouter(include_in_schema=False)
 _templates = Jinja2Templates(HERE / "templates")
-
-
-def _percent(share: float) -> str:
-    """A probability as people read it; never 0 % or 100 % by rounding.
-
-    >>> _percent(0.847), _percent(0.9999), _percent(0.0001)
-    ('85 %', '> 99 %', '< 1 %')
-    """
-    if 0 < share < 0.01:
-        return "< 1 %"
-    if 0.99 < share < 1:
-        return "> 99 %"
-    return f"{share:.0%}".replace("%", " %")
 
 
 def _minute(at: str) -> str:
@@ -55,7 +43,7 @@ def _month(taken_on: str) -> str:
     return f"{taken_on[:4]}-{taken_on[4:6]}" if len(taken_on) >= 6 else taken_on
 
 
-_templates.env.filters.update(percent=_percent, minute=_minute, month=_month)
+_templates.env.filters.update(percent=share, minute=_minute, month=_month)
 
 
 @router.get("/")
@@ -113,6 +101,8 @@ def _for_viewer(request: Request) -> dict[str, Any]:
         "windows": model.about["windows"],
         "colours": heat_colours()[::4].tolist(),
         "why_no_heat": model.why_no_heat,
+        "has_sets": bool(model.card.caution.thresholds),
+        "sets_why": model.card.caution.sets_why,
     }
 
 

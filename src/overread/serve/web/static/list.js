@@ -6,6 +6,7 @@ const BYTES_A_REQUEST = 200e6;
 const MOST_PROBLEMS = 50;
 const byId = (id) => document.getElementById(id);
 let isUploading = false;
+let handedInMeanwhile = [];
 
 for (const id of ["files", "folder"]) {
   byId(id).addEventListener("change", (event) => {
@@ -52,7 +53,11 @@ function* pieces(files) {
 }
 
 async function handIn(files) {
-  if (isUploading || !files.length) return;
+  if (!files.length) return;
+  if (isUploading) {
+    handedInMeanwhile.push(...files);
+    return;
+  }
   isUploading = true;
   byId("upload").hidden = false;
   byId("problems").replaceChildren();
@@ -74,7 +79,8 @@ async function handIn(files) {
     say(fault.message);
   }
   isUploading = false;
-  refresh();
+  refresh().catch(() => {});
+  handIn(handedInMeanwhile.splice(0));
 }
 
 async function follow(jobs) {
@@ -82,18 +88,31 @@ async function follow(jobs) {
     const sum = (name) => jobs.reduce((total, job) => total + job[name], 0);
     const [images, answered] = [sum("n_images"), sum("n_answered")];
     const problems = jobs.flatMap((job) => job.problems);
+    const silent = withoutAnswer(jobs);
     byId("progress").value = images ? answered / images : 1;
-    showProblems(problems);
-    const refused = problems.length ? `, ${problems.length} could not be used` : "";
+    showProblems([...problems, ...silent.reasons]);
+    const told = [];
+    if (silent.count) told.push(`${silent.count} of them could not be used`);
+    if (problems.length) told.push(`${problems.length} ${problems.length === 1 ? "file" : "files"} could not be read`);
+    const refused = told.length ? `; ${told.join("; ")}: see below` : "";
     const isDone = jobs.every((job) => job.state === "done");
-    const has = images === 1 ? "image has" : "images have";
-    if (isDone) return say(images ? `${images} ${has} an answer${refused}.` : `No image could be used${refused && ": see below"}.`);
+    if (isDone && answered === silent.count) return say(`No image could be used${refused && ": see below"}.`);
+    if (isDone) return say(`${images} ${images === 1 ? "image has" : "images have"} an answer${refused}.`);
     const reading = jobs.some((job) => job.state === "reading") ? "Unpacking. " : "";
-    say(`${reading}${answered} of ${images} images answered${refused}.`);
+    say(images ? `${reading}${answered} of ${images} images answered${refused}.` : reading);
     await rest(500);
     jobs = await Promise.all(jobs.map(async (job) => (job.state === "done" ? job : (await ask(`/api/v1/jobs/${job.id}`)).json())));
-    refresh();
+    refresh().catch(() => {});
   }
+}
+
+// Images that were read, and that the model can do nothing with: each reason once.
+function withoutAnswer(jobs) {
+  const counts = new Map();
+  const refused = jobs.flatMap((job) => job.images).filter((image) => image.state === "refused");
+  for (const { problem } of refused) counts.set(problem, (counts.get(problem) ?? 0) + 1);
+  const reasons = [...counts].map(([problem, n]) => ({ message: `${n} ${n === 1 ? "image" : "images"}: ${problem}` }));
+  return { count: refused.length, reasons };
 }
 
 function showProblems(problems) {

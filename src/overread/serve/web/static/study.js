@@ -5,6 +5,7 @@ import { Viewer } from "./viewer.js";
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const { study, classes, windows, colours } = data;
+const A_COPY = 0.0005; // distances are rounded, and what is nearer than this differs by less than noise
 
 function element(name, words = "", { kind = "" } = {}) {
   const made = document.createElement(name);
@@ -43,20 +44,28 @@ function showAnswer({ image, answer }) {
     if (answer.abstains) shown.push(element("p", `The model does not answer: ${answer.abstains}.`, { kind: "none" }));
     else shown.push(element("p", `Likeliest class: ${answer.label}`, { kind: "likeliest" }));
     shown.push(bars(answer.probabilities));
-    if (answer.set.length) shown.push(element("p", `Set that holds the true class as often as the model promises: ${answer.set.join(", ")}.`, { kind: "soft" }));
+    shown.push(element("p", setOf(answer), { kind: answer.set.length ? "" : "soft" }));
     viewer.heatClass = answer.label;
   }
   byId("image-answer").replaceChildren(...shown);
-  showNearest(answer?.nearest ?? []);
+  showNearest(answer && !answer.problem ? answer.nearest : null);
+}
+
+function setOf(answer) {
+  if (answer.set.length) return `Set of possible classes: ${answer.set.join(" or ")}. Such sets ${data.sets_why}.`;
+  return data.has_sets ? "Set of possible classes: empty. No class fits this image." : `The model cannot say how sure it is: ${data.sets_why}.`;
 }
 
 function showNearest(nearest) {
-  if (!nearest.length) return byId("nearest").replaceChildren(element("p", "None are kept with this model.", { kind: "soft" }));
+  const none = nearest ? "None are kept with this model." : "Told with the model's answer.";
+  if (!nearest?.length) return byId("nearest").replaceChildren(element("p", none, { kind: "soft" }));
   const list = element("ol", "", { kind: "plain" });
   for (const { label, patient, distance } of nearest) {
-    list.append(element("li", `${label} · ${patient ? `patient ${patient.slice(0, 8)}` : "patient unknown"} · distance ${distance.toFixed(3)}`));
+    list.append(element("li", `${label} · ${patient ? `patient ${patient.slice(0, 8)}` : "patient unknown"} · ${distance.toFixed(3)}`));
   }
-  return byId("nearest").replaceChildren(list, element("p", "By the network's own features; 0 is the same direction.", { kind: "soft" }));
+  const scale = element("p", "The number: how far apart the network finds them. 0: no difference; 1: nothing in common.", { kind: "soft" });
+  const copy = element("p", "This image, or a copy of it, seems to have been in the training: that it is known again proves nothing.", { kind: "none" });
+  return byId("nearest").replaceChildren(...(nearest[0].distance < A_COPY ? [copy] : []), list, scale);
 }
 
 function showReadings(readings) {
@@ -109,7 +118,7 @@ form.addEventListener("submit", async (event) => {
 const help = byId("help");
 byId("help-button").addEventListener("click", () => help.showModal());
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || help.open) return;
+  if ((event.ctrlKey && !event.key.startsWith("Arrow")) || event.altKey || event.metaKey || help.open) return;
   if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox") return;
   if (event.key === "?") help.showModal();
   else if (event.key === "a" || event.key === "d") {

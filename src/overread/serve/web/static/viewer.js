@@ -124,6 +124,11 @@ export class Viewer {
     this.draw();
   }
 
+  move(x, y) {
+    this.view = { ...this.view, x: this.view.x + x, y: this.view.y + y };
+    this.draw();
+  }
+
   reset() {
     this.view = { zoom: 1, x: 0, y: 0 };
     byId("invert").checked = false;
@@ -161,7 +166,7 @@ export class Viewer {
       this.dragged = 0;
     });
     for (const name of ["pointerup", "pointercancel"]) this.stage.addEventListener(name, (event) => down.delete(event.pointerId));
-    this.stage.addEventListener("auxclick", (event) => event.preventDefault());
+    for (const name of ["auxclick", "contextmenu"]) this.stage.addEventListener(name, (event) => event.preventDefault());
     this.stage.addEventListener("pointermove", (event) => {
       const before = down.get(event.pointerId);
       if (!before) return;
@@ -174,10 +179,9 @@ export class Viewer {
           this.turn(this.at + Math.sign(this.dragged));
           this.dragged = 0;
         }
-      } else if (event.shiftKey || event.buttons & 4) {
-        this.view = { ...this.view, x: this.view.x + x, y: this.view.y + y };
-        this.draw();
-      } else this.bend(x, -y);
+      } else if (event.shiftKey || event.buttons & 4) this.move(x, y);
+      else if (event.buttons & 2) this.zoom(Math.exp(-y / 150));
+      else this.bend(x, -y);
     });
   }
 
@@ -190,7 +194,9 @@ export class Viewer {
 
   key(event) {
     const steps = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1, PageUp: -5, PageDown: 5, Home: -1e9, End: 1e9 };
-    if (event.shiftKey && event.key.startsWith("Arrow")) {
+    if (event.ctrlKey) {
+      this.move({ ArrowRight: 40, ArrowLeft: -40 }[event.key] ?? 0, { ArrowDown: 40, ArrowUp: -40 }[event.key] ?? 0);
+    } else if (event.shiftKey && event.key.startsWith("Arrow")) {
       this.bend({ ArrowRight: 10, ArrowLeft: -10 }[event.key] ?? 0, { ArrowUp: 10, ArrowDown: -10 }[event.key] ?? 0);
     } else if (event.key in steps) this.turn(this.at + steps[event.key]);
     else if (/^[1-9]$/.test(event.key)) {

@@ -1,0 +1,209 @@
+"""What comes out of a node: results in the same study of a real PACS, once, and of real images."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from sqlalchemy import select
+from tests.serve.orthanc import PROGRAM, Orthanc, free_port
+from tests.serve.test_node import STORESCU, needs_dcmtk, storescu
+
+from overread.predict import load
+from overread.serve.model import ServedModel
+from overread.serve.node import NodeSettings
+from overread.serve.proof import prove
+from overread.serve.station import Station
+from overread.serve.store import open_store
+from overread.serve.tables import Sending, Step
+
+DCIODVFY = Path("/usr/bin/dciodvfy")
+SR, SC = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"
+needs_orthanc = pytest.mark.skipif(not PROGRAM.exists(), reason="Orthanc is not installed (Debian: orthanc)")
+
+
+@pytest.fixture
+def station(model_folder: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[Station, int]]]:
+    running: list[Station] = []
+
+    def start(port: int, *destinations: str) -> tuple[Station, int]:
+        made = Station(
+            open_store(tmp_path / "store"),
+            ServedModel(model_folder),
+            NodeSettings(port=port, quiet_s=1.0),
+            destinations=destinations,
+        )
+        running.append(made)
+        return made, made.start()
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def pacs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Orthanc]:
+    """An Orthanc that has not been started; `request.param`: whether it pushes."""
+    if not PROGRAM.exists():
+        pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
+    made = Orthanc(tmp_path / "orthanc", node_port=free_port(), pushes=getattr(request, "param", False))
+    yield made
+    made.stop()
+
+
+def _wait(ready: Callable[[], Any], seconds: float = 60) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := ready()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
+
+
+def _results(pacs: Orthanc, study: str) -> list[tuple[str, str]]:
+    """SOP class and UID of what is no CT in a study."""
+    found = pacs.find(StudyInstanceUID=study)
+    both = [(one["00080016"]["Value"][0], one["00080018"]["Value"][0]) for one in found]
+    return sorted(pair for pair in both if pair[0] in (SR, SC))
+
+
+@needs_dcmtk
+@pytest.mark.parametrize("way", ["by_dimse", "by_web"])
+def test_results_come_back_into_the_same_study(
+    station: Any, pacs: Orthanc, slices: list[Path], model_folder: Path, way: str
+) -> None:
+    pacs.start()
+    made, port = station(0, getattr(pacs, way))
+    assert storescu(port, slices[:4]).returncode == 0
+    study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    (_, capture), (_, report) = _wait(lambda: len(found := _results(pacs, study)) == 2 and found)
+    dataset = pydicom.dcmread(io.BytesIO(pacs.file(report)))
+    want = {str(pydicom.dcmread(p.path).SOPInstanceUID): p for p in load(model_folder).predict_files(slices[:4])}
+    groups = next(item for item in dataset.ContentSequence if _name(item) == "Imaging Measurements").ContentSequence
+    assert len(groups) == 4
+    for group in groups:
+        (image,) = (item for item in group.ContentSequence if item.ValueType == "IMAGE")
+        p = want[str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)]
+        said = {
+            _name(item).removeprefix("Probability of "): float(item.MeasuredValueSequence[0].NumericValue)
+            for item in group.ContentSequence
+            if item.ValueType == "NUM"
+        }
+        assert said == pytest.approx(p.probabilities, abs=1e-6)
+    assert dataset.VerificationFlag == "UNVERIFIED"
+    shown = pydicom.dcmread(io.BytesIO(pacs.file(capture)))
+    assert shown.BurnedInAnnotation == "YES"
+    assert shown.StudyInstanceUID == dataset.StudyInstanceUID == study
+    assert (
+        len({shown.SeriesInstanceUID, dataset.SeriesInstanceUID, pydicom.dcmread(slices[0]).SeriesInstanceUID}) == 3
+    )
+    assert prove(made.store).faults == ()
+
+
+@needs_dcmtk
+@needs_orthanc
+@pytest.mark.parametrize("pacs", [True], indirect=True)
+def test_a_pacs_pushes_by_its_own_rule(station: Any, pacs: Orthanc, slices: list[Path]) -> None:
+    pacs.start()
+    node_port = pacs.client.get("/modalities?expand").json()["overread"]["Port"]
+    station(node_port, pacs.by_dimse)
+    words = [STORESCU, "-aec", "PACS", "127.0.0.1", str(pacs.dicom_port), *slices[:4]]
+    subprocess.run(list(map(str, words)), check=True, timeout=60)
+    study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    assert _wait(lambda: len(found := _results(pacs, study)) == 2 and found)
+
+
+@needs_dcmtk
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:(The value length|Invalid value for VR UI)")
+def test_a_real_series_is_answered_into_its_study(
+    station: Any, pacs: Orthanc, model_folder: Path, shared: Path, tmp_path: Path
+) -> None:
+    """Pseudonymised carelessly: no patient's name, UIDs without a root, a Study ID that is too long."""
+    pacs.start()
+    made, port = station(0, pacs.by_web)
+    files = sorted((shared / "data/brain-ct/dicom/aneurysm").glob("*.dcm"))
+    assert len(files) == 40
+    assert storescu(port, files).returncode == 0
+    sources = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
+    study = str(sources[0].StudyInstanceUID)
+    (_, capture), (_, report) = _wait(lambda: len(found := _results(pacs, study)) == 2 and found)
+    dataset = pydicom.dcmread(io.BytesIO(pacs.file(report)))
+    groups = next(item for item in dataset.ContentSequence if _name(item) == "Imaging Measurements").ContentSequence
+    said = {
+        item.TextValue for group in groups for item in group.ContentSequence if _name(item) == "Tracking Identifier"
+    }
+    assert said == {f"series {one.SeriesNumber}, image {one.InstanceNumber}" for one in sources}
+    assert (dataset.PatientID, dataset.PatientName) == (sources[0].PatientID, "")
+    own = {str(one[name].value) for one in sources for name in ("SOPInstanceUID", "SeriesInstanceUID")}
+    own |= {study, str(sources[0].StudyID)}
+    for uid in (capture, report):
+        (tmp_path / "result.dcm").write_bytes(pacs.file(uid))
+        assert [fault for fault in _faults(tmp_path / "result.dcm") if not any(value in fault for value in own)] == []
+    assert prove(made.store).faults == ()
+
+
+def _faults(path: Path) -> list[str]:
+    """What dciodvfy has against a file, but for the line that sums up what others say."""
+    if not DCIODVFY.exists():
+        return []
+    said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+    return [line for line in said.splitlines() if "Error" in line and "contains invalid data values" not in line]
+
+
+@needs_dcmtk
+def test_a_study_that_has_no_results_does_not_hold_up_the_others(
+    station: Any, pacs: Orthanc, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overread.serve import reporting
+
+    odd = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    real = reporting.make_report
+
+    def fails_on_one(answered: Any, *words: Any, **more: Any) -> Any:
+        if answered[0].dataset.StudyInstanceUID == odd:
+            raise ZeroDivisionError
+        return real(answered, *words, **more)
+
+    monkeypatch.setattr(reporting, "make_report", fails_on_one)
+    pacs.start()
+    made, port = station(0, pacs.by_web)
+    assert storescu(port, slices).returncode == 0
+    for path in (slices[4], slices[8]):
+        study = str(pydicom.dcmread(path).StudyInstanceUID)
+        assert _wait(lambda uid=study: len(_results(pacs, uid)) == 2)
+    with made.store.read() as session:
+        (step,) = session.scalars(select(Step).where(Step.did == "not reported"))
+    assert (step.subject, step.details["fault"]) == (odd, "ZeroDivisionError")
+    assert _results(pacs, odd) == []
+
+
+@needs_dcmtk
+def test_a_pacs_that_is_away_gets_them_later_and_once(
+    station: Any, pacs: Orthanc, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overread.serve import outbox
+
+    monkeypatch.setattr(outbox, "FIRST_WAIT_S", 0.5)
+    made, port = station(0, pacs.by_web)
+    assert storescu(port, slices[:4]).returncode == 0
+
+    def states() -> list[tuple[str, int]]:
+        with made.store.read() as session:
+            return [(row.state, row.n_tries) for row in session.scalars(select(Sending))]
+
+    _wait(lambda: any(n_tries > 1 for _, n_tries in states()))
+    pacs.start()
+    _wait(lambda: [state for state, _ in states()] == ["sent", "sent"])
+    study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    assert len(_results(pacs, study)) == 2
+    assert made.reporter.report_due() == 0
+
+
+def _name(item: pydicom.Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeMeaning) if "ConceptNameCodeSequence" in item else ""

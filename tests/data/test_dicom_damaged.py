@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
@@ -16,6 +19,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -71,6 +75,72 @@ def test_a_bomb_inside_jpeg_2000(make_dicom, kind_of):
         ds.PixelData = ds.PixelData[:size] + (90_000).to_bytes(4, "big") * 2 + ds.PixelData[size + 8 :]
 
     assert kind_of(make_dicom(edit=inflate)) == "bomb"
+
+
+def _frame_header(ds: Dataset, mark: bytes, size: bytes) -> None:
+    """Write another size into the frame header of a JPEG stream (ITU-T T.81 B.2.2)."""
+    at = ds.PixelData.index(mark) + 5
+    ds.PixelData = ds.PixelData[:at] + size + ds.PixelData[at + len(size) :]
+
+
+@pytest.mark.parametrize("size", [b"\xff\xff\xff\xff", b"\x00\x10\x01\x00"])
+def test_a_jpeg_stream_that_is_larger_than_its_header_says(make_dicom, ct, kind_of, size):
+    def inflate(ds: Dataset) -> None:
+        ds.compress(JPEGLSLossless)
+        _frame_header(ds, b"\xff\xf7\x00\x0b", size)
+
+    assert kind_of(make_dicom(ct[:8, :8], edit=inflate)) == "bomb"
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_codestream_of_a_later_frame_is_looked_at_too(make_dicom, ct, monkeypatch, in_memory):
+    if not in_memory:
+        monkeypatch.setattr(dicom, "_IN_MEMORY_BYTES", 0)
+
+    def inflate(ds: Dataset) -> None:
+        ds.compress(JPEGLSLossless)
+        first = generate_frames(ds.PixelData, number_of_frames=1)
+        frame = next(first)
+        at = frame.index(b"\xff\xf7\x00\x0b") + 5
+        ds.PixelData = encapsulate([frame, frame[:at] + b"\xff\xff\xff\xff" + frame[at + 4 :]])
+        ds.NumberOfFrames = 2
+
+    path = make_dicom(edit=inflate)
+    np.testing.assert_array_equal(read_image(path).pixels, ct)
+    with pytest.raises(ImageError) as failure:
+        read_image(path, frame=1)
+    assert failure.value.kind == "bomb"
+
+
+def test_a_frame_that_unpacks_to_more_than_it_may(make_dicom, ct, kind_of):
+    """The decoder is written in Rust, and panics with what is no Exception of Python's."""
+
+    def overflow(ds: Dataset) -> None:
+        ds.compress(RLELossless)
+        segment = b"\x81\x07" * (ds.Rows * ds.Columns // 128 + 3)
+        lengths = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13)
+        ds.PixelData = encapsulate([lengths + segment + segment])
+
+    assert kind_of(make_dicom(np.tile(ct, (2, 2)), edit=overflow)) == "unreadable"
+
+
+@pytest.mark.parametrize("spoil", ["near", "colour"])
+def test_no_decoder_ends_the_process(make_dicom, ct, spoil):
+    """GDCM throws through Python for such files, where it is asked."""
+
+    def damage(ds: Dataset) -> None:
+        if spoil == "colour":
+            ds.compress(JPEG2000Lossless)
+            ds.PhotometricInterpretation, ds.Rows, ds.NumberOfFrames = "YBR_FULL_422", 12, 2
+        else:
+            ds.compress(JPEGLSLossless)
+            at = ds.PixelData.index(b"\xff\xda") + 8
+            ds.PixelData = ds.PixelData[:at] + b"\x40" * 12 + ds.PixelData[at + 12 :]
+
+    path = make_dicom(np.tile(ct, (2, 2)), edit=damage)
+    script = "import sys; from overread.data.image import read_image; read_image(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr[-300:]
 
 
 def test_a_deflated_bomb(tmp_path, make_dicom, monkeypatch, kind_of):

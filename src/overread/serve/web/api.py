@@ -36,11 +36,21 @@ _UPLOAD = {
                 "schema": {
                     "type": "object",
                     "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "properties": {
+                        "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                    },
                 }
             }
         },
     }
+}
+_TAKEN: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": words,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+        "headers": {"Location": {"description": "where the job is asked for", "schema": {"type": "string"}}},
+    }
+    for status, words in ((200, "all images have their answer"), (202, "the files are kept, and wait for theirs"))
 }
 
 
@@ -68,7 +78,7 @@ def who_asks(request: Request) -> str:
     return str(getattr(person, "name", "local"))
 
 
-@router.post("/images", openapi_extra=_UPLOAD)
+@router.post("/images", openapi_extra=_UPLOAD, responses=_TAKEN)
 async def hand_in(
     request: Request, response: Response, wait: Annotated[float, Query(ge=0, le=_MOST_WAIT_S)] = 0
 ) -> Json:

@@ -34,19 +34,27 @@ Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 JSON = "application/dicom+json"
-_FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {}}}}
+_Answers = dict[int | str, dict[str, Any]]
+_TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
+_FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
+_KEPT: _Answers = {
+    status: {"description": words, "content": {JSON: {"schema": {"type": "object"}}}}
+    for status, words in ((200, "all are kept"), (202, "some are kept"), (409, "none is kept"))
+}
+_OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type": "string", "format": "binary"}}}}}
+_PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
-@router.post("/studies", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+@router.post("/studies", response_class=Response, responses=_KEPT, openapi_extra=_BODY)
 async def store_instances(request: Request) -> Response:
     """Store instances (STOW-RS, PS3.18 10.5): 200 when all are kept, 202 when some are, 409 when none is."""
     return await _store(request, "")
 
 
-@router.post("/studies/{study}", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+@router.post("/studies/{study}", response_class=Response, responses=_KEPT, openapi_extra=_BODY)
 async def store_in_study(request: Request, study: Uid) -> Response:
     """Store instances of one study; those of others are refused."""
     return await _store(request, study)
@@ -161,43 +169,47 @@ def _instances(request: Request, limit: int, offset: int, **under: str) -> Respo
     return _json([as_json(one) for one in found])
 
 
-@router.get("/studies/{study}", response_class=Response)
+@router.get("/studies/{study}", response_class=Response, responses=_OBJECTS)
 def retrieve_study(request: Request, study: Uid) -> Response:
     """All objects of a study, as they came (WADO-RS, PS3.18 10.4)."""
     return _files(_held(request, study))
 
 
-@router.get("/studies/{study}/series/{series}", response_class=Response)
+@router.get("/studies/{study}/series/{series}", response_class=Response, responses=_OBJECTS)
 def retrieve_series(request: Request, study: Uid, series: Uid) -> Response:
     """All objects of a series, as they came."""
     return _files(_held(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response)
+@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response, responses=_OBJECTS)
 def retrieve_instance(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """One object, as it came."""
     return _files(_held(request, study, series, instance))
 
 
-@router.get("/studies/{study}/metadata", response_class=Response)
+@router.get("/studies/{study}/metadata", response_class=Response, responses=_TOLD)
 def study_metadata(request: Request, study: Uid) -> Response:
     """The attributes of all objects of a study, without their pixels."""
     return _metadata(_held(request, study))
 
 
-@router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
+@router.get("/studies/{study}/series/{series}/metadata", response_class=Response, responses=_TOLD)
 def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
     """The attributes of all objects of a series, without their pixels."""
     return _metadata(_held(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response)
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response, responses=_TOLD
+)
 def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The attributes of one object, without its pixels."""
     return _metadata(_held(request, study, series, instance))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response)
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response, responses=_PICTURE
+)
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The first frame as its file asks for it to be shown, as PNG."""
     (held,) = _held(request, study, series, instance)

@@ -124,8 +124,8 @@ def test_a_frame_that_unpacks_to_more_than_it_may(make_dicom, ct, kind_of):
     assert kind_of(make_dicom(np.tile(ct, (2, 2)), edit=overflow)) == "unreadable"
 
 
-@pytest.mark.parametrize("spoil", ["near", "colour"])
-def test_no_decoder_ends_the_process(make_dicom, ct, spoil):
+@pytest.mark.parametrize("spoil", ["near", "colour", "deep"])
+def test_no_decoder_ends_the_process(make_dicom, ct, spoil, by_gdcm):
     """GDCM throws through Python for such files, where it is asked."""
 
     def damage(ds: Dataset) -> None:
@@ -137,7 +137,13 @@ def test_no_decoder_ends_the_process(make_dicom, ct, spoil):
             at = ds.PixelData.index(b"\xff\xda") + 8
             ds.PixelData = ds.PixelData[:at] + b"\x40" * 12 + ds.PixelData[at + 12 :]
 
-    path = make_dicom(np.tile(ct, (2, 2)), edit=damage)
+    if spoil == "deep":
+        path = by_gdcm(make_dicom(ct), "JPEGLosslessProcess14_1")
+        deep = dcmread(path)
+        deep.BitsAllocated = 64
+        deep.save_as(path)
+    else:
+        path = make_dicom(np.tile(ct, (2, 2)), edit=damage)
     script = "import sys; from overread.data.image import read_image; read_image(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr[-300:]

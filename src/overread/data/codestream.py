@@ -41,6 +41,7 @@ _START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _HEAD_BYTES = 1 << 16
+_KINDS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL")
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,14 @@ def _check_size(dataset: Dataset, path: Path, found: Inside) -> None:
 
 
 def _check_for_gdcm(dataset: Dataset, path: Path, found: Inside | None) -> None:
-    """Refuse what GDCM would not look at before it decodes it."""
+    """Refuse what GDCM does not look at before it decodes it, and ends the process over."""
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     said = (dataset.Rows, dataset.Columns, int(dataset.get("SamplesPerPixel") or 1))
-    if found is None or (found.rows, found.columns, found.channels) != said or not 2 <= found.bits <= 16:
+    agrees = found is not None and (found.rows, found.columns, found.channels) == said and found.bits <= allocated
+    plain = allocated in (8, 16) and 1 < stored <= allocated and stored <= int(dataset.HighBit) + 1 <= allocated
+    if not (
+        agrees and plain and dataset.PixelRepresentation in (0, 1) and dataset.PhotometricInterpretation in _KINDS
+    ):
         raise ImageError(
             f"{path.name} holds another lossless JPEG image than its header tells of. Export it again.",
             kind="unreadable",

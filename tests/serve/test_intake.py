@@ -94,6 +94,33 @@ def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path
     assert _count(store, Instance) == 1
 
 
+def test_a_series_belongs_to_one_study(store: Store, slices: list[Path], tmp_path: Path) -> None:
+    """Else an image would count for one study, and its answer for another."""
+    dataset = pydicom.dcmread(slices[1])
+    dataset.StudyInstanceUID = "1.2.3.4"
+    dataset.save_as(tmp_path / "other.dcm")
+    intake = Intake(store)
+    intake.take([arrive(store, slices[0])], came_by="c-store", who="me")
+    (one,) = intake.take([arrive(store, tmp_path / "other.dcm")], came_by="c-store", who="me")
+    assert getattr(one.problem, "kind", "") == "other-content"
+    assert (_count(store, Study), _count(store, Instance)) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["head\x00<b>", "\x00", "a\tb\r\nc\x1b[31m"])
+def test_control_characters_are_not_kept(store: Store, slices: list[Path], tmp_path: Path, text: str) -> None:
+    """PostgreSQL takes no NUL, and an error there would refuse the files that came along as well."""
+    dataset = pydicom.dcmread(slices[0])
+    with pydicom.config.disable_value_validation():
+        dataset.BodyPartExamined = dataset.Modality = dataset.PatientID = text
+        dataset.save_as(tmp_path / "odd.dcm")
+    intake = Intake(store, IntakeSettings(keep_patient_ids=True))
+    found = intake.take([arrive(store, path) for path in (tmp_path / "odd.dcm", slices[1])], came_by="rest", who="me")
+    assert [one.problem for one in found] == [None, None]
+    with store.read() as session:
+        rows = [(row.description, row.patient, row.series[0].modality) for row in session.scalars(select(Study))]
+    assert all(character.isprintable() for row in rows for word in row for character in word)
+
+
 def test_limits_are_kept(store: Store, slices: list[Path], tmp_path: Path) -> None:
     big = tmp_path / "big.dcm"
     big.write_bytes(slices[0].read_bytes() + b"\0" * 1_100_000)

@@ -163,6 +163,9 @@ class Intake:
             if there.sha256 == file.sha256:
                 return Taken(name=name, instance=taken[0], study=there.series.study.uid)
             return Taken(name=name, problem=_other_content(name))
+        series = session.scalars(select(Series).where(Series.uid == file.series)).first()
+        if series is not None and series.study.uid != file.study:
+            return Taken(name=name, problem=_other_study(name))
         try:
             with session.begin_nested():
                 self._add(session, file, came_by)
@@ -179,8 +182,8 @@ class Intake:
             )
             study = Study(
                 uid=file.study,
-                patient=(patient or "")[:64],
-                description=tags.get("body_part", ""),
+                patient=_plain(patient or "")[:64],
+                description=_plain(tags.get("body_part", "")),
                 taken_on=tags.get("month", ""),
                 received_at=at,
                 sums={},
@@ -191,7 +194,7 @@ class Intake:
         study.n_images += 1
         series = session.scalars(select(Series).where(Series.uid == file.series)).first()
         if series is None:
-            series = Series(uid=file.series, study=study, modality=tags.get("modality", "")[:16])
+            series = Series(uid=file.series, study=study, modality=_plain(tags.get("modality", ""))[:16])
             session.add(series)
         session.add(
             Instance(
@@ -239,6 +242,20 @@ def _other_content(name: str) -> ServiceError:
         kind="other-content",
         status=409,
     )
+
+
+def _other_study(name: str) -> ServiceError:
+    return ServiceError(
+        f"{name} is of a series that is here already, in another study; a series has one study (PS3.3 A.1.2). "
+        "Send it under the UID of a series of its own.",
+        kind="other-content",
+        status=409,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text without control characters, which some databases and all screens are better off without."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _named(fault: ImageError | ServiceError, file: Arrived) -> ImageError | ServiceError:

@@ -155,6 +155,8 @@ def test_the_model_tells_its_limits(running: Running) -> None:
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
         ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
     ],
@@ -184,6 +186,19 @@ def test_every_error_is_a_problem_in_words(running: Running) -> None:
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["detail"]
     assert running.client.post("/api/v1/images", files={"other": b""}).status_code == 400
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "idna", "rot13", "utf-16"])
+def test_a_name_in_any_character_set_is_shown_or_refused(running: Running, charset: str) -> None:
+    """Some of Python's turn bytes into what is no text, and some fail in ways of their own."""
+    body = b'--x\r\nContent-Disposition: form-data; name=files; filename="+2AA- \\ud800 \xff.dcm"\r\n\r\nno image\r\n--x--\r\n'
+    kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    response = running.client.post("/api/v1/images", content=body, headers=kind)
+    assert response.status_code in (200, 400)
+    if response.status_code == 200:
+        assert "no image" not in response.text
+        again = running.client.get(response.headers["Location"])
+        assert (again.status_code, again.json()["problems"][0]["kind"]) == (200, "not-an-image")
 
 
 def test_what_was_taken_in_is_answered_by_the_next_process(

@@ -20,7 +20,7 @@ from overread.serve.tables import Answer, Job, Reading, Study, now
 from overread.serve.trail import record
 from overread.serve.web import views
 from overread.serve.web.frames import frame_heat, frame_pixels
-from overread.serve.web.uploads import arrived
+from overread.serve.web.uploads import arrived, files_of
 
 router = APIRouter(prefix="/api/v1", tags=["overread"])
 Json = dict[str, Any]
@@ -88,10 +88,7 @@ async def hand_in(
     `wait`: for how many seconds to wait for that.
     """
     service, who = service_of(request), who_asks(request)
-    async with request.form(max_files=service.job_settings.max_files, max_fields=8, max_part_size=1 << 20) as form:
-        files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-        if not files:
-            raise ServiceError("No files came. Send them as multipart/form-data, in the field files.", kind="empty")
+    async with files_of(request, max_files=service.job_settings.max_files) as files:
         by = "page" if request.headers.get("x-csrf-token") else "rest"
         handed_in = await run_in_threadpool(_take, service, files, by, who)
     if wait:

@@ -215,8 +215,10 @@ def status_of(fault: BaseException) -> Status:
     Out of resources and a processing failure tell the sender to keep it and to try again; the others, that the
     image is at fault.
     """
-    if isinstance(fault.__cause__, OSError) or isinstance(fault, OSError):
-        number = fault.errno if isinstance(fault, OSError) else getattr(fault.__cause__, "errno", None)
+    cause = fault if isinstance(fault, OSError) else fault.__cause__
+    # without a number it is a library's word for a file that it cannot read
+    if isinstance(cause, OSError) and (cause is fault or cause.errno is not None):
+        number = cause.errno
         return Status.OUT_OF_RESOURCES if number in _FULL else Status.PROCESSING_FAILURE
     kind = getattr(fault, "kind", "")
     if kind in _KINDS:

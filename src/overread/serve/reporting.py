@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -17,16 +18,19 @@ from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
-from overread.errors import ImageError
+from overread.errors import ImageError, OverreadError
 from overread.explain.where import evidence_for
 from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
 from overread.serve.outbox import enqueue
 from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+from overread.serve.sources import repeatable
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance, Series, Study
 from overread.serve.trail import record
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +44,33 @@ class Reporter:
     """a study is complete when no image of it came for so long"""
     notices: Notices = field(default_factory=Notices)
     """or when all images that its sender told of have come"""
+    _put_off: set[tuple[int, str]] = field(default_factory=set)
+    """studies of which no results can be made: until more of their images come, or the node is started again"""
 
     def report_due(self) -> int:
         """Report all studies that are complete, answered, and not reported yet; returns how many."""
         before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self.store.read() as session:
             due = session.execute(
-                select(Study.id, Study.uid)
+                select(Study.id, Study.uid, Study.changed_at)
                 .where(Study.n_answered == Study.n_images, Study.n_reported != Study.n_images)
                 .where(or_(Study.changed_at <= before, Study.uid.in_(self.notices.complete(session))))
                 .order_by(Study.changed_at)
             ).all()
-        for study_id, uid in due:
-            self._report(study_id)
+        n_reported = 0
+        for study_id, uid, changed_at in due:
+            if (study_id, changed_at) in self._put_off:
+                continue
+            try:
+                self._report(study_id)
+                n_reported += 1
+            except (OverreadError, OSError):  # the store is away, or its disk is full: for all studies alike
+                raise
+            except Exception:  # one study must not keep the others from their results
+                _log.exception("the results of a study could not be made")
+                self._put_off.add((study_id, changed_at))
             self.notices.forget(uid)
-        return len(due)
+        return n_reported
 
     def _report(self, study_id: int) -> None:
         """Make the results of one study and put them in line, in one transaction: both, or neither."""
@@ -109,8 +125,13 @@ class Reporter:
             path = self.store.files.path_of(image.sha256)
             with guarded(path):
                 header = dcmread(path, stop_before_pixels=True, force=True)
+            source = repeatable(
+                header, study=series.study.uid, series=series.uid, instance=image.uid, n_frames=image.n_frames
+            )
+            if source is None:
+                continue
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
-            found += [(image, answer, header) for answer in answers]
+            found += [(image, answer, source) for answer in answers]
         return found
 
     def _said(self) -> ModelSaid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -236,7 +237,20 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
 def _json(content: Any, status: int = 200) -> Response:
     if content == [] and status == 200:
         return Response(status_code=204)
-    return Response(json.dumps(content), status_code=status, media_type=JSON)
+    try:
+        text = json.dumps(content, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(content))
+    return Response(text, status_code=status, media_type=JSON)
+
+
+def _without_nan(content: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(content, dict):
+        return {name: _without_nan(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:

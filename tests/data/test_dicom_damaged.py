@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.filewriter import write_file_meta_info
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
@@ -158,6 +161,35 @@ def test_a_deflated_bomb(tmp_path, make_dicom, monkeypatch, kind_of):
     ds.save_as(path, enforce_file_format=True)
     assert path.stat().st_size < 20_000
     assert kind_of(path) == "bomb"
+
+
+@pytest.mark.parametrize("way", ["of no told length", "of told length", "deflated"])
+def test_a_sequence_of_very_many_items_is_not_taken_apart(tmp_path, make_dicom, kind_of, way):
+    """An item of 8 bytes becomes a kilobyte of memory."""
+    items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 600_000
+    content = make_dicom().read_bytes()
+    begin = 144 + int.from_bytes(content[140:144], "little")
+    length = len(items) if way == "of told length" else 0xFFFFFFFF
+    # Per-frame Functional Groups Sequence, which every reader asks for
+    sequence = struct.pack("<HH2s2xI", 0x5200, 0x9230, b"SQ", length) + items
+    end = b"" if way == "of told length" else b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    pixels = content.index(b"\xe0\x7f\x10\x00")
+    content = content[:pixels] + sequence + end + content[pixels:]
+    if way == "deflated":
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        body = packer.compress(content[begin:]) + packer.flush()
+        meta = dcmread(make_dicom()).file_meta
+        meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        stream = io.BytesIO()
+        write_file_meta_info(stream, meta)
+        content = bytes(128) + b"DICM" + stream.getvalue() + body
+    path = tmp_path / "many.dcm"
+    path.write_bytes(content)
+    tracemalloc.start()
+    assert kind_of(path) == "bomb"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000_000
 
 
 def test_no_pixels_at_all(make_dicom, kind_of):

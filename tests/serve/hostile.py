@@ -377,7 +377,7 @@ def _uids(rng: Rng, content: bytes) -> bytes:
 
 
 def _nested(rng: Rng, content: bytes) -> bytes:
-    """Sequences in sequences, of defined or undefined length, or with very many items, before the image's own groups."""
+    """Sequences in sequences, or with very many items, before the image's own groups."""
     item, end = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0\0\0\0\0"
     head, tail = b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff", b"\xfe\xff\xdd\xe0\0\0\0\0"
     if rng.random() < 0.4:

@@ -144,8 +144,10 @@ def test_a_key_that_is_broken_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_text_that_the_database_cannot_hold_is_no_fault_of_ours(store: Store) -> None:
+    faults = []
     try:
         with store.read() as session:
             assert session.scalars(select(Study).where(Study.uid == "1\x002")).all() == []
     except ServiceError as fault:  # PostgreSQL knows no NUL in text
-        assert (fault.kind, fault.status) == ("not-understood", 422)
+        faults.append((fault.kind, fault.status))
+    assert faults in ([], [("not-understood", 422)])

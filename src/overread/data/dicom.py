@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
@@ -20,6 +20,7 @@ from pydicom.uid import (
 )
 
 from overread.data.codestream import check_codec, check_stream, decoder_of
+from overread.data.dicom_bounds import read_bounded
 from overread.data.dicom_grey import grey_image
 from overread.data.dicom_header import describe, is_colour
 from overread.data.pixels import MAX_PIXELS, Header, Image, check_values, cut_short
@@ -32,7 +33,7 @@ _HEAD_BYTES = 1024
 
 def read_header(path: Path) -> Header:
     """Read what the data set says of itself; stops before the pixels."""
-    return describe(_load(path, pixels=False), path)
+    return describe(load(path, pixels=False), path)
 
 
 def open_file(path: Path, *, brief: bool = False) -> DicomFile:
@@ -46,7 +47,7 @@ class DicomFile:
     def __init__(self, path: Path, *, brief: bool = False) -> None:
         self._path = path
         self._in_memory = path.stat().st_size <= _IN_MEMORY_BYTES
-        self._dataset = _load(path, pixels=self._in_memory)
+        self._dataset = load(path, pixels=self._in_memory)
         self.header = describe(self._dataset, path, brief=brief)
         _check_pixels_are_there(self._dataset, path, in_memory=self._in_memory)
         check_codec(self._dataset, path)
@@ -67,14 +68,13 @@ class DicomFile:
         return image
 
 
-def _load(path: Path, *, pixels: bool) -> Dataset:
-    """Read the data set, with or without a preamble, and make sure that it names a transfer syntax."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if DeflatedExplicitVRLittleEndian.encode() in head:
-        check_deflated(path)
-    # force: the content has been sniffed already, and old files lack the preamble
-    dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
+def load(path: Path, *, pixels: bool, **more: Any) -> Dataset:
+    """Read a data set, with or without a preamble, and make sure that it names a transfer syntax.
+
+    more: for `pydicom.dcmread`. Raises ImageError for a decompression bomb, and whatever pydicom raises.
+    """
+    # read by force: the content has been sniffed already, and old files lack the preamble
+    dataset = read_bounded(path, inflated=_inflated(path), stop_before_pixels=not pixels, **more)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -82,22 +82,36 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     return dataset
 
 
-def check_deflated(path: Path) -> None:
-    """Refuse a deflated data set that grows beyond all measure; pydicom inflates it in one go."""
-    meta_bytes = int(read_file_meta_info(path).FileMetaInformationGroupLength)
-    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    grown = 0
+def _inflated(path: Path) -> bytes | None:
+    """A deflated file as it would be without that; None where it is not deflated.
+
+    pydicom inflates in one go, however large it becomes.
+    """
+    deflated, plain = DeflatedExplicitVRLittleEndian.encode(), ExplicitVRLittleEndian.encode()
     with path.open("rb") as file:
-        # preamble, prefix and the element that states the group's length (PS3.10 7.1)
-        file.seek(128 + 4 + 12 + meta_bytes)
+        head = file.read(_HEAD_BYTES)
+    if deflated not in head:
+        return None
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    # preamble, prefix and the element that states the group's length (PS3.10 7.1)
+    begin = 128 + 4 + 12 + int(meta.FileMetaInformationGroupLength)
+    with path.open("rb") as file:
+        pieces = [file.read(begin).replace(deflated, plain.ljust(len(deflated), b"\0"))]
+        unpacker, grown = zlib.decompressobj(wbits=-zlib.MAX_WBITS), 0
         while (packed := unpacker.unconsumed_tail or file.read(1 << 16)) and not unpacker.eof:
-            grown += len(unpacker.decompress(packed, 1 << 24))
+            pieces.append(unpacker.decompress(packed, 1 << 24))
+            grown += len(pieces[-1])
             if grown > _MAX_INFLATED_BYTES:
                 raise ImageError(
                     f"{path.name} is deflated and grows beyond {_MAX_INFLATED_BYTES:,} bytes; it is refused "
                     "as a decompression bomb. Store it without compression.",
                     kind="bomb",
                 )
+    if not unpacker.eof:
+        raise cut_short(path.name, "its deflated data set lacks its end")
+    return b"".join(pieces)
 
 
 def _check_pixels_are_there(dataset: Dataset, path: Path, *, in_memory: bool) -> None:

@@ -19,6 +19,7 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from overread.data.dicom import load
 from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.window import own_brightness
@@ -88,7 +89,7 @@ def _take(service: Service, files: Sequence[Arrived], study: str, who: str) -> l
 def _study_of(path: File) -> str:
     try:
         with guarded(path):
-            dataset = dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True, force=True)
+            dataset = load(path, pixels=False, specific_tags=["StudyInstanceUID"])
             return str(dataset.get("StudyInstanceUID", ""))
     except ImageError:  # the intake will say what is wrong with it
         return ""

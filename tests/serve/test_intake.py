@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import nibabel
 import pydicom
 import pytest
 from sqlalchemy import func, select
@@ -125,4 +127,16 @@ def test_limits_are_kept(store: Store, slices: list[Path], tmp_path: Path) -> No
     big = tmp_path / "big.dcm"
     big.write_bytes(slices[0].read_bytes() + b"\0" * 1_100_000)
     (one,) = Intake(store, IntakeSettings(max_file_mb=1)).take([arrive(store, big)], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == "too-large"
+
+
+def test_a_volume_that_fills_the_memory_is_refused(store: Store, tmp_path: Path) -> None:
+    """A few thousand bytes, packed, become a gigabyte when the first slice is asked for."""
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((1000, 1000, 400))
+    header.set_data_dtype("float64")
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4 + 1_000_000)))
+    (one,) = Intake(store).take([arrive(store, path)], came_by="rest", who="me")
     assert getattr(one.problem, "kind", "") == "too-large"

@@ -43,7 +43,7 @@ class _Counted(io.BufferedReader):
     """A file that may be read from so many times."""
 
     def __init__(self, path: Path, content: bytes | None, size: int) -> None:
-        super().__init__(io.FileIO(str(path)) if content is None else _Named(content, path))  # type: ignore[arg-type]
+        super().__init__(io.FileIO(str(path)) if content is None else _Named(content, path))
         self._path, self._left = path, _MOST_READS + size // _BYTES_A_READ
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -31,6 +31,9 @@ class IntakeSettings:
     max_file_mb: int = setting(512, "largest file that is taken, in megabytes")
     max_frames: int = setting(2000, "most frames (or slices) that one file may hold")
     max_megapixels: int = setting(64, "most pixels of one frame, in millions")
+    max_megavoxels: int = setting(
+        256, "most voxels of one volume (NIfTI), in millions: all of them are held in memory"
+    )
     keep_patient_ids: bool = setting(
         False, "keep patients' IDs as they come, and not only hashed with the site's key"
     )
@@ -39,6 +42,7 @@ class IntakeSettings:
         between("max-file-mb", self.max_file_mb, 1, 65536)
         between("max-frames", self.max_frames, 1, 100_000)
         between("max-megapixels", self.max_megapixels, 1, 134)
+        between("max-megavoxels", self.max_megavoxels, 1, 536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +155,14 @@ class Intake:
             raise ServiceError(
                 f"{path.name} has frames of {header.columns} x {header.rows} pixels; at most "
                 f"{self.settings.max_megapixels} million are taken.",
+                kind="too-large",
+                status=413,
+            )
+        n_voxels = header.rows * header.columns * header.n_frames
+        if header.format == "nifti" and n_voxels > self.settings.max_megavoxels * 1_000_000:
+            raise ServiceError(
+                f"{path.name} has {n_voxels / 1e6:.0f} million voxels; at most "
+                f"{self.settings.max_megavoxels} million are taken. Cut it.",
                 kind="too-large",
                 status=413,
             )

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import traceback
+import warnings
 from typing import TextIO
 
 from overread.serve.tables import now
@@ -43,3 +44,5 @@ def ready_logs(stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [handler], False
         logger.setLevel(level)
+    # pydicom warns of odd values in their own words
+    warnings.simplefilter("ignore")

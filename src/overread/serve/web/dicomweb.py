@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import secrets
@@ -14,20 +13,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from PIL import Image as Picture
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from overread.data.dicom import load
 from overread.data.guard import guarded
-from overread.data.image import read_image
-from overread.data.window import own_brightness
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
 from overread.serve.intake import Arrived, Taken
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
+from overread.serve.web.frames import rendered_png
 from overread.serve.web.related import parts_of
 from overread.serve.web.views import not_found
 
@@ -215,9 +212,7 @@ def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) 
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The first frame as its file asks for it to be shown, as PNG."""
     (held,) = _held(request, study, series, instance)
-    stream = io.BytesIO()
-    Picture.fromarray(own_brightness(read_image(held.path))).save(stream, format="PNG")
-    return Response(stream.getvalue(), media_type="image/png")
+    return Response(rendered_png(held.path), media_type="image/png")
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from overread.serve.jobs import JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
+from overread.serve.unpacking import Unpacker
 from overread.serve.web.app import make_app
 
 
@@ -89,6 +90,28 @@ def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list
     assert (job["n_files"], job["n_read"], job["n_images"], job["n_answered"]) == (13, 13, 12, 12)
     assert [(one["name"], one["kind"]) for one in job["problems"]] == [("all.zip: notes.txt", "not-an-image")]
     assert list(running.service.store.files.incoming.iterdir()) == []
+
+
+def test_an_archive_that_fails_keeps_no_other_waiting(
+    running: Running, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = Unpacker.unpack
+
+    def fail(self: Unpacker, member: zipfile.ZipInfo, path: Path) -> None:
+        if member.filename == "bad.dcm":
+            raise ZeroDivisionError
+        unpack(self, member, path)
+
+    monkeypatch.setattr(Unpacker, "unpack", fail)
+    jobs = []
+    for name in ("bad.dcm", "good.dcm"):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.write(slices[0], name)
+        jobs.append(
+            running.client.post("/api/v1/images?wait=30", files={"files": ("a.zip", content.getvalue())}).json()
+        )
+    assert [(job["state"], job["n_images"], len(job["problems"])) for job in jobs] == [("done", 0, 1), ("done", 1, 0)]
 
 
 def test_the_work_list_is_found_again(running: Running, slices: list[Path], pictures: list[Path]) -> None:

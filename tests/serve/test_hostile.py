@@ -1,4 +1,4 @@
-"""A few hundred spoilt files through both doors; benchmarks/serve_hostile.py sends thousands."""
+"""Some spoilt files through both doors, and hundreds of pictures; benchmarks/serve_hostile.py sends thousands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def spoilt(slices: list[Path]) -> list[tuple[str, str, bytes]]:
     good = good_files(slices[:2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [hostile(seed, good) for seed in range(150)]
+        return [hostile(seed, good) for seed in range(100)]
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_nothing_that_is_sent_by_c_store_harms(
     ae.add_requested_context(CT, EXPLICIT)
     association = ae.associate("127.0.0.1", station.start(), ae_title="OVERREAD")
     try:
-        statuses = [_send(association, uid, content) for _, uid, content in spoilt]
+        statuses = [_send(association, uid, content) for _, uid, content in spoilt[:60]]
         assert set(statuses) <= EXPECTED
-        assert statuses.count(Status.SUCCESS) > 10
+        assert statuses.count(Status.SUCCESS) > 5
         assert association.is_established
         assert association.send_c_store(slices[-1]).Status == Status.SUCCESS
     finally:

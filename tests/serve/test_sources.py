@@ -72,7 +72,7 @@ def test_what_is_not_valid_is_left_out(slices: list[Path], keyword: str, value: 
 
 def test_results_can_be_made_of_whatever_was_taken(slices: list[Path], tmp_path: Path) -> None:
     good, path, n_made = good_files(slices[:1]), tmp_path / "a.dcm", 0
-    for seed in range(150):
+    for seed in range(60):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _, _, content = hostile(seed, good)
@@ -89,7 +89,7 @@ def test_results_can_be_made_of_whatever_was_taken(slices: list[Path], tmp_path:
             picture = np.zeros((8, 8, 3), np.uint8)
             to_bytes(make_capture(source, picture, MODEL, at=AT, number=1, answers="-"))
             n_made += 1
-    assert n_made > 50
+    assert n_made > 20
 
 
 def test_one_study_keeps_no_other_from_its_results(

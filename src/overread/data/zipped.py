@@ -19,6 +19,7 @@ class Zipped(zipfile.ZipFile):
     """
 
     def __init__(self, path: Path, *, most_bytes: int) -> None:
+        self._within: _Within | None = None  # close is called, too, where the file is not there
         self._within = _Within(path, most_bytes)
         try:
             super().__init__(self._within)
@@ -29,7 +30,8 @@ class Zipped(zipfile.ZipFile):
     def close(self) -> None:
         """Let go of the archive."""
         super().close()
-        self._within.close()
+        if self._within is not None:
+            self._within.close()
 
 
 class _Within(io.FileIO):
@@ -41,3 +43,9 @@ class _Within(io.FileIO):
         if size is not None and size > self._most_bytes:
             raise TooLongError(f"its list of contents has more than {self._most_bytes:,} bytes")
         return super().read(size) or b""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as fault:  # a place before the file's beginning
+            raise zipfile.BadZipFile("the list of contents of the zip archive points outside it") from fault

@@ -29,7 +29,7 @@ from overread.serve.service import Service
 from overread.serve.store import open_store
 from overread.serve.web.app import make_app
 
-_EXAMPLES = 8
+_EXAMPLES = 5
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gdcm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -57,6 +58,29 @@ def dataset(stored: NDArray[Any], **attributes: Any) -> Dataset:
     for name, value in attributes.items():
         setattr(ds, name, value)
     return ds
+
+
+@pytest.fixture
+def by_gdcm() -> Callable[[Path, str], Path]:
+    """`by_gdcm(path, "JPEGLosslessProcess14")` compresses a file where it lies, and returns its path."""
+
+    def compress(path: Path, name: str) -> Path:
+        """Compress a file with GDCM, for what pydicom does not write."""
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(path))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(path))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+        return path
+
+    return compress
 
 
 @pytest.fixture

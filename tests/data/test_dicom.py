@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import gdcm
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
@@ -22,23 +19,6 @@ from overread.data import dicom
 from overread.data.image import prepare, read_frames, read_header, read_image
 from overread.errors import ImageError
 from overread.settings import ImageSettings
-
-
-def _by_gdcm(path: Path, name: str) -> Path:
-    """Compress a file with GDCM, for what pydicom does not write."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-    return path
 
 
 @pytest.mark.parametrize("dtype", ["i2", "u2"])
@@ -59,16 +39,16 @@ def test_compressed_by_pydicom(make_dicom, ct, dtype, syntax, options, error):
 
 
 @pytest.mark.parametrize("name", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEG2000Lossless"])
-def test_compressed_by_gdcm(make_dicom, ct, name):
-    path = _by_gdcm(make_dicom(ct), name)
+def test_compressed_by_gdcm(make_dicom, by_gdcm, ct, name):
+    path = by_gdcm(make_dicom(ct), name)
     assert dcmread(path).file_meta.TransferSyntaxUID.is_compressed
     np.testing.assert_array_equal(read_image(path).pixels, ct)
 
 
 @pytest.mark.parametrize("name", ["JPEGBaselineProcess1", "JPEGExtendedProcess2_4"])
-def test_lossy_jpeg_in_8_bits(make_dicom, ct, name):
+def test_lossy_jpeg_in_8_bits(make_dicom, by_gdcm, ct, name):
     stored = (ct // 8 + 125).astype(np.uint8)
-    path = _by_gdcm(make_dicom(stored), name)
+    path = by_gdcm(make_dicom(stored), name)
     np.testing.assert_allclose(read_image(path).pixels, stored, atol=4)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.filewriter import write_file_meta_info
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
@@ -16,6 +21,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -73,6 +79,78 @@ def test_a_bomb_inside_jpeg_2000(make_dicom, kind_of):
     assert kind_of(make_dicom(edit=inflate)) == "bomb"
 
 
+def _frame_header(ds: Dataset, mark: bytes, size: bytes) -> None:
+    """Write another size into the frame header of a JPEG stream (ITU-T T.81 B.2.2)."""
+    at = ds.PixelData.index(mark) + 5
+    ds.PixelData = ds.PixelData[:at] + size + ds.PixelData[at + len(size) :]
+
+
+@pytest.mark.parametrize("size", [b"\xff\xff\xff\xff", b"\x00\x10\x01\x00"])
+def test_a_jpeg_stream_that_is_larger_than_its_header_says(make_dicom, ct, kind_of, size):
+    def inflate(ds: Dataset) -> None:
+        ds.compress(JPEGLSLossless)
+        _frame_header(ds, b"\xff\xf7\x00\x0b", size)
+
+    assert kind_of(make_dicom(ct[:8, :8], edit=inflate)) == "bomb"
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_codestream_of_a_later_frame_is_looked_at_too(make_dicom, ct, monkeypatch, in_memory):
+    if not in_memory:
+        monkeypatch.setattr(dicom, "_IN_MEMORY_BYTES", 0)
+
+    def inflate(ds: Dataset) -> None:
+        ds.compress(JPEGLSLossless)
+        first = generate_frames(ds.PixelData, number_of_frames=1)
+        frame = next(first)
+        at = frame.index(b"\xff\xf7\x00\x0b") + 5
+        ds.PixelData = encapsulate([frame, frame[:at] + b"\xff\xff\xff\xff" + frame[at + 4 :]])
+        ds.NumberOfFrames = 2
+
+    path = make_dicom(edit=inflate)
+    np.testing.assert_array_equal(read_image(path).pixels, ct)
+    with pytest.raises(ImageError) as failure:
+        read_image(path, frame=1)
+    assert failure.value.kind == "bomb"
+
+
+def test_a_frame_that_unpacks_to_more_than_it_may(make_dicom, ct, kind_of):
+    """The decoder is written in Rust, and panics with what is no Exception of Python's."""
+
+    def overflow(ds: Dataset) -> None:
+        ds.compress(RLELossless)
+        segment = b"\x81\x07" * (ds.Rows * ds.Columns // 128 + 3)
+        lengths = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13)
+        ds.PixelData = encapsulate([lengths + segment + segment])
+
+    assert kind_of(make_dicom(np.tile(ct, (2, 2)), edit=overflow)) == "unreadable"
+
+
+@pytest.mark.parametrize("spoil", ["near", "colour", "deep"])
+def test_no_decoder_ends_the_process(make_dicom, ct, spoil, by_gdcm):
+    """GDCM throws through Python for such files, where it is asked."""
+
+    def damage(ds: Dataset) -> None:
+        if spoil == "colour":
+            ds.compress(JPEG2000Lossless)
+            ds.PhotometricInterpretation, ds.Rows, ds.NumberOfFrames = "YBR_FULL_422", 12, 2
+        else:
+            ds.compress(JPEGLSLossless)
+            at = ds.PixelData.index(b"\xff\xda") + 8
+            ds.PixelData = ds.PixelData[:at] + b"\x40" * 12 + ds.PixelData[at + 12 :]
+
+    if spoil == "deep":
+        path = by_gdcm(make_dicom(ct), "JPEGLosslessProcess14_1")
+        deep = dcmread(path)
+        deep.BitsAllocated = 64
+        deep.save_as(path)
+    else:
+        path = make_dicom(np.tile(ct, (2, 2)), edit=damage)
+    script = "import sys; from overread.data.image import read_image; read_image(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr[-300:]
+
+
 def test_a_deflated_bomb(tmp_path, make_dicom, monkeypatch, kind_of):
     monkeypatch.setattr(dicom, "_MAX_INFLATED_BYTES", 1_000_000)
     ds = dcmread(make_dicom())
@@ -81,6 +159,31 @@ def test_a_deflated_bomb(tmp_path, make_dicom, monkeypatch, kind_of):
     path = tmp_path / "deflated.dcm"
     ds.save_as(path, enforce_file_format=True)
     assert path.stat().st_size < 20_000
+    assert kind_of(path) == "bomb"
+
+
+@pytest.mark.parametrize("way", ["of no told length", "of told length", "deflated"])
+def test_a_sequence_of_very_many_items_is_not_taken_apart(tmp_path, make_dicom, kind_of, way):
+    """An item of 8 bytes becomes a kilobyte of memory."""
+    items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 600_000
+    content = make_dicom().read_bytes()
+    begin = 144 + int.from_bytes(content[140:144], "little")
+    length = len(items) if way == "of told length" else 0xFFFFFFFF
+    # Per-frame Functional Groups Sequence, which every reader asks for
+    sequence = struct.pack("<HH2s2xI", 0x5200, 0x9230, b"SQ", length) + items
+    end = b"" if way == "of told length" else b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    pixels = content.index(b"\xe0\x7f\x10\x00")
+    content = content[:pixels] + sequence + end + content[pixels:]
+    if way == "deflated":
+        packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        body = packer.compress(content[begin:]) + packer.flush()
+        meta = dcmread(make_dicom()).file_meta
+        meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        stream = io.BytesIO()
+        write_file_meta_info(stream, meta)
+        content = bytes(128) + b"DICM" + stream.getvalue() + body
+    path = tmp_path / "many.dcm"
+    path.write_bytes(content)
     assert kind_of(path) == "bomb"
 
 

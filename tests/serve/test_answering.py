@@ -3,12 +3,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from sqlalchemy import select, text, update
 from tests.serve.conftest import arrive
 
+from overread.data import stream
+from overread.data.image import Image, prepare
 from overread.predict import load
 from overread.serve.answering import Answerer
 from overread.serve.intake import Intake
@@ -16,6 +20,7 @@ from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.proof import prove
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance, Study
+from overread.settings import ImageSettings
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +122,26 @@ def test_the_proof_holds_and_finds_what_was_changed(store: Store, model: ServedM
     faults = " ".join(prove(store).faults)
     assert "answer to frame 0" in faults
     assert "file of image" in faults
+
+
+def test_one_image_that_fails_takes_no_other_with_it(
+    store: Store, model_folder: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong: the others have their answers, and this one is told of and not tried for ever."""
+    tall = np.random.default_rng(1).integers(0, 255, (41, 40), np.uint8)
+    Picture.fromarray(tall).save(tmp_path / "tall.png")
+
+    def fail(image: Image, settings: ImageSettings) -> Any:
+        if image.pixels.shape[0] == 41:
+            raise ZeroDivisionError
+        return prepare(image, settings)
+
+    monkeypatch.setattr(stream, "prepare", fail)
+    files = [arrive(store, path) for path in (pictures[0], tmp_path / "tall.png", *pictures[1:])]
+    Intake(store).take(files, came_by="rest", who="me", together="1.2.3")
+    Answerer(store, ServedModel(model_folder)).answer_waiting()
+    with store.read() as session:
+        states = list(session.scalars(select(Instance.state).order_by(Instance.id)))
+        study = session.scalars(select(Study)).one()
+    assert states == ["answered", "refused", "answered", "answered"]
+    assert (study.n_answered, study.n_refused) == (4, 1)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import nibabel
 import pydicom
 import pytest
 from sqlalchemy import func, select
@@ -106,8 +108,47 @@ def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path
     assert _count(store, Instance) == 1
 
 
+def test_a_series_belongs_to_one_study(store: Store, slices: list[Path], tmp_path: Path) -> None:
+    """Else an image would count for one study, and its answer for another."""
+    dataset = pydicom.dcmread(slices[1])
+    dataset.StudyInstanceUID = "1.2.3.4"
+    dataset.save_as(tmp_path / "other.dcm")
+    intake = Intake(store)
+    intake.take([arrive(store, slices[0])], came_by="c-store", who="me")
+    (one,) = intake.take([arrive(store, tmp_path / "other.dcm")], came_by="c-store", who="me")
+    assert getattr(one.problem, "kind", "") == "other-content"
+    assert (_count(store, Study), _count(store, Instance)) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["head\x00<b>", "\x00", "a\tb\r\nc\x1b[31m"])
+def test_control_characters_are_not_kept(store: Store, slices: list[Path], tmp_path: Path, text: str) -> None:
+    """PostgreSQL takes no NUL, and an error there would refuse the files that came along as well."""
+    dataset = pydicom.dcmread(slices[0])
+    with pydicom.config.disable_value_validation():
+        dataset.BodyPartExamined = dataset.Modality = dataset.PatientID = text
+        dataset.save_as(tmp_path / "odd.dcm")
+    intake = Intake(store, IntakeSettings(keep_patient_ids=True))
+    found = intake.take([arrive(store, path) for path in (tmp_path / "odd.dcm", slices[1])], came_by="rest", who="me")
+    assert [one.problem for one in found] == [None, None]
+    with store.read() as session:
+        rows = [(row.description, row.patient, row.series[0].modality) for row in session.scalars(select(Study))]
+    assert all(character.isprintable() for row in rows for word in row for character in word)
+
+
 def test_limits_are_kept(store: Store, slices: list[Path], tmp_path: Path) -> None:
     big = tmp_path / "big.dcm"
     big.write_bytes(slices[0].read_bytes() + b"\0" * 1_100_000)
     (one,) = Intake(store, IntakeSettings(max_file_mb=1)).take([arrive(store, big)], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == "too-large"
+
+
+def test_a_volume_that_fills_the_memory_is_refused(store: Store, tmp_path: Path) -> None:
+    """A few thousand bytes, packed, become a gigabyte when the first slice is asked for."""
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((1000, 1000, 400))
+    header.set_data_dtype("float64")
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4 + 1_000_000)))
+    (one,) = Intake(store).take([arrive(store, path)], came_by="rest", who="me")
     assert getattr(one.problem, "kind", "") == "too-large"

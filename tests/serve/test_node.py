@@ -11,7 +11,7 @@ import pytest
 
 from overread.errors import ImageError, ServiceError, SettingsError
 from overread.serve.contexts import image_classes, transfer_syntaxes
-from overread.serve.node import Callers, Node, NodeSettings
+from overread.serve.node import Callers, Node, NodeSettings, status_of
 from overread.serve.peers import TlsFiles, parse_destination, send
 from overread.serve.statuses import Status
 
@@ -91,6 +91,14 @@ def test_a_refusal_has_its_status(node: Any, slices: list[Path], fault: Exceptio
     assert f"{status:04X}" in sent.said
     is_ours = status in (Status.OUT_OF_RESOURCES, Status.PROCESSING_FAILURE)
     assert sent.outcome == ("again" if is_ours else "refused")
+
+
+def test_what_a_library_calls_an_error_of_input_is_the_images_fault() -> None:
+    fault = ImageError("The image cannot be read.")
+    fault.__cause__ = OSError("unexpected end of data")
+    assert status_of(fault) == Status.CANNOT_UNDERSTAND
+    fault.__cause__ = OSError(5, "Input/output error")
+    assert status_of(fault) == Status.PROCESSING_FAILURE
 
 
 def test_eight_associations_at_once(node: Any, slices: list[Path]) -> None:

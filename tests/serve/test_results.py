@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,8 @@ from pydicom import Dataset, dcmread
 
 from overread.errors import ServiceError
 from overread.serve import codes
-from overread.serve.results import Answered, ModelSaid, digest, fill_gaps, make_capture, make_report, to_bytes
+from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, to_bytes
+from overread.serve.sources import repeatable
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DCIODVFY, DSRDUMP = Path("/usr/bin/dciodvfy"), Path("/usr/bin/dsrdump")
@@ -101,10 +103,22 @@ def test_a_source_without_a_patients_name_gets_results(answered: list[Answered])
     for one in answered:
         for name in ("PatientName", "PatientBirthDate", "StudyTime", "ReferringPhysicianName", "StudyID"):
             del one.dataset[name]
-        fill_gaps(one.dataset)
-    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+    lacking = [dataclasses.replace(one, dataset=as_repeated(one.dataset)) for one in answered]
+    for made in (make_report(lacking, MODEL, at=AT), _capture(lacking)):
         assert not made.PatientName
         assert made.PatientID == answered[0].dataset.PatientID
+
+
+def as_repeated(header: Dataset) -> Dataset:
+    found = repeatable(
+        header,
+        study=header.StudyInstanceUID,
+        series=header.SeriesInstanceUID,
+        instance=header.SOPInstanceUID,
+        n_frames=1,
+    )
+    assert found is not None
+    return found
 
 
 def test_a_report_is_of_one_study(answered: list[Answered], slices: list[Path]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from overread.errors import ServiceError, SettingsError
 from overread.serve.identity import read_key
 from overread.serve.store import Store, open_store
-from overread.serve.tables import Account, Step, now
+from overread.serve.tables import Account, Step, Study, now
 from overread.serve.trail import record, verify
 
 
@@ -141,3 +141,13 @@ def test_a_key_that_is_broken_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no site key"):
         read_key(tmp_path / "a.key")
     assert (tmp_path / "a.key").read_text() == "nonsense"
+
+
+def test_text_that_the_database_cannot_hold_is_no_fault_of_ours(store: Store) -> None:
+    faults = []
+    try:
+        with store.read() as session:
+            assert session.scalars(select(Study).where(Study.uid == "1\x002")).all() == []
+    except ServiceError as fault:  # PostgreSQL knows no NUL in text
+        faults.append((fault.kind, fault.status))
+    assert faults in ([], [("not-understood", 422)])

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import io
+import tempfile
+import tracemalloc
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from overread.errors import ServiceError
 from overread.serve.unpacking import Unpacker, is_zip
@@ -61,6 +67,50 @@ def test_what_is_damaged_is_told(tmp_path: Path) -> None:
     assert is_zip(tmp_path / "b.zip")
     with pytest.raises(ServiceError, match="no zip archive"):
         _all(tmp_path / "b.zip", tmp_path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_cannot_be_unpacked_piece_by_piece_is_refused(tmp_path: Path, method: int) -> None:
+    """Python unpacks what is read of these in one go: a hundred bytes become a million."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.dcm", b"\0" * 200_000_000)
+    assert (tmp_path / "a.zip").stat().st_size < 50_000
+    tracemalloc.start()
+    with pytest.raises(ServiceError, match="packed in a way"):
+        _all(tmp_path / "a.zip", tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_a_list_of_contents_without_end_is_not_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(60_000):
+            archive.writestr(f"{number:0200}", b"")
+    tracemalloc.start()
+    assert is_zip(tmp_path / "a.zip")
+    with pytest.raises(ServiceError, match="at most 10"):
+        Unpacker(tmp_path / "a.zip", name="a.zip", **LIMITS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12))
+def test_a_spoilt_archive_is_refused_or_read(spoils: list[tuple[float, int]]) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../a.dcm", bytes(range(256)) * 4)
+        archive.writestr("b/c.png", b"\x89PNG")
+    content = bytearray(stream.getvalue())
+    for place, value in spoils:
+        content[int(place * len(content))] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = _written(Path(folder) / "a.zip", bytes(content))
+        is_zip(path)
+        with suppress(ServiceError):
+            _all(path, Path(folder))
 
 
 def test_arrays_of_numpy_are_no_archive(tmp_path: Path) -> None:

@@ -8,23 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.encaps import get_frame
+from pydicom import Dataset
 from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
 )
 
+from overread.data.codestream import check_codec, check_stream, decoder_of
+from overread.data.dicom_bounds import read_bounded
 from overread.data.dicom_grey import grey_image
 from overread.data.dicom_header import describe, is_colour
 from overread.data.pixels import MAX_PIXELS, Header, Image, check_values, cut_short
@@ -33,13 +29,11 @@ from overread.errors import ImageError
 _IN_MEMORY_BYTES = 256 * 1024 * 1024
 _MAX_INFLATED_BYTES = 8 * MAX_PIXELS
 _HEAD_BYTES = 1024
-_JPEG_SYNTAXES = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
-_JPEG_2000_START = b"\xff\x4f\xff\x51"
 
 
 def read_header(path: Path) -> Header:
     """Read what the data set says of itself; stops before the pixels."""
-    return describe(_load(path, pixels=False), path)
+    return describe(load(path, pixels=False), path)
 
 
 def open_file(path: Path, *, brief: bool = False) -> DicomFile:
@@ -53,21 +47,18 @@ class DicomFile:
     def __init__(self, path: Path, *, brief: bool = False) -> None:
         self._path = path
         self._in_memory = path.stat().st_size <= _IN_MEMORY_BYTES
-        self._dataset = _load(path, pixels=self._in_memory)
+        self._dataset = load(path, pixels=self._in_memory)
         self.header = describe(self._dataset, path, brief=brief)
         _check_pixels_are_there(self._dataset, path, in_memory=self._in_memory)
-        _check_codec(self._dataset, path)
-        if self._in_memory:
-            _check_codestream(self._dataset, path)
+        check_codec(self._dataset, path)
 
     def frame(self, index: int) -> Image:
         """Decode one frame: colour becomes RGB, grey becomes Hounsfield units or stored values."""
-        if self._in_memory:
-            _check_end_mark(self._dataset, self._path, index)
+        check_stream(self._dataset, self._path, index)
         source = self._dataset if self._in_memory else self._path
         # where bits are left over pydicom has to copy, and would warn that this is no view
         is_view = self._dataset.get("BitsStored") == self._dataset.get("BitsAllocated")
-        stored = pixel_array(source, index=index, view_only=is_view)
+        stored = pixel_array(source, index=index, view_only=is_view, decoding_plugin=decoder_of(self._dataset))
         if is_colour(self._dataset):
             pixels = _rgb(self._dataset, stored)
             image = Image(pixels=pixels, scale="display", window=None, header=self.header, frame=index)
@@ -77,14 +68,13 @@ class DicomFile:
         return image
 
 
-def _load(path: Path, *, pixels: bool) -> Dataset:
-    """Read the data set, with or without a preamble, and make sure that it names a transfer syntax."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if DeflatedExplicitVRLittleEndian.encode() in head:
-        check_deflated(path)
-    # force: the content has been sniffed already, and old files lack the preamble
-    dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
+def load(path: Path, *, pixels: bool, **more: Any) -> Dataset:
+    """Read a data set, with or without a preamble, and make sure that it names a transfer syntax.
+
+    more: for `pydicom.dcmread`. Raises ImageError for a decompression bomb, and whatever pydicom raises.
+    """
+    # read by force: the content has been sniffed already, and old files lack the preamble
+    dataset = read_bounded(path, inflated=_inflated(path), stop_before_pixels=not pixels, **more)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -92,73 +82,42 @@ def _load(path: Path, *, pixels: bool) -> Dataset:
     return dataset
 
 
-def check_deflated(path: Path) -> None:
-    """Refuse a deflated data set that grows beyond all measure; pydicom inflates it in one go."""
-    meta_bytes = int(read_file_meta_info(path).FileMetaInformationGroupLength)
-    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    grown = 0
+def _inflated(path: Path) -> bytes | None:
+    """A deflated file as it would be without that; None where it is not deflated.
+
+    pydicom inflates in one go, however large it becomes.
+    """
+    deflated, plain = DeflatedExplicitVRLittleEndian.encode(), ExplicitVRLittleEndian.encode()
     with path.open("rb") as file:
-        # preamble, prefix and the element that states the group's length (PS3.10 7.1)
-        file.seek(128 + 4 + 12 + meta_bytes)
+        head = file.read(_HEAD_BYTES)
+    if deflated not in head:
+        return None
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    # preamble, prefix and the element that states the group's length (PS3.10 7.1)
+    begin = 128 + 4 + 12 + int(meta.FileMetaInformationGroupLength)
+    with path.open("rb") as file:
+        pieces = [file.read(begin).replace(deflated, plain.ljust(len(deflated), b"\0"))]
+        unpacker, grown = zlib.decompressobj(wbits=-zlib.MAX_WBITS), 0
         while (packed := unpacker.unconsumed_tail or file.read(1 << 16)) and not unpacker.eof:
-            grown += len(unpacker.decompress(packed, 1 << 24))
+            pieces.append(unpacker.decompress(packed, 1 << 24))
+            grown += len(pieces[-1])
             if grown > _MAX_INFLATED_BYTES:
                 raise ImageError(
                     f"{path.name} is deflated and grows beyond {_MAX_INFLATED_BYTES:,} bytes; it is refused "
                     "as a decompression bomb. Store it without compression.",
                     kind="bomb",
                 )
+    if not unpacker.eof:
+        raise cut_short(path.name, "its deflated data set lacks its end")
+    return b"".join(pieces)
 
 
 def _check_pixels_are_there(dataset: Dataset, path: Path, *, in_memory: bool) -> None:
     names = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
     if in_memory and not any(dataset.get(name) for name in names):
         raise cut_short(path.name, "the pixels that its header tells of are not there")
-
-
-def _check_codec(dataset: Dataset, path: Path) -> None:
-    """Refuse pixels that no installed, freely licensed decoder reads."""
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    # GDCM and Pillow decode JPEG Extended in 8 bits only; the one free 12-bit plugin is GPL
-    twelve_bit = syntax == "1.2.840.10008.1.2.4.51" and dataset.get("BitsStored") != 8
-    if not available or twelve_bit:
-        bits = f" in {dataset.get('BitsStored')} bits" if twelve_bit else ""
-        raise ImageError(
-            f"{path.name} is compressed as {syntax.name}{bits}, which no installed decoder reads. Export it "
-            "uncompressed, or as JPEG 2000 or JPEG-LS.",
-            kind="no-codec",
-        )
-
-
-def _check_codestream(dataset: Dataset, path: Path) -> None:
-    """Refuse a JPEG 2000 image that is far larger inside than its header says."""
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed:
-        return
-    head = bytes(dataset.get("PixelData", b"")[: 1 << 16])
-    start = head.find(_JPEG_2000_START)
-    if start < 0:
-        return
-    # SIZ marker: width and height stand 8 and 12 bytes into it (ISO/IEC 15444-1 A.5.1)
-    width, height = (int.from_bytes(head[start + at : start + at + 4], "big") for at in (8, 12))
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{path.name} holds a JPEG 2000 image of {width} x {height} pixels where its header says "
-            f"{dataset.Columns} x {dataset.Rows}; it is refused as a decompression bomb. Export it again.",
-            kind="bomb",
-        )
-
-
-def _check_end_mark(dataset: Dataset, path: Path, index: int) -> None:
-    """Refuse a JPEG of any kind that lacks its end: GDCM and OpenJPEG fill what is missing with grey."""
-    if dataset.file_meta.TransferSyntaxUID not in _JPEG_SYNTAXES:
-        return
-    stream = get_frame(dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
-    if b"\xff\xd9" not in stream[-16:]:
-        raise cut_short(path.name, f"the compressed pixels of frame {index} lack their end mark")
 
 
 def _rgb(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:

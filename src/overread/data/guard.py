@@ -51,7 +51,7 @@ _CUT_SHORT_ERRORS = (EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 _CUT_SHORT = ("truncated", "less than expected", "end of file", "end-of-file", "unexpected eof", "not enough")
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: BaseException, path: Path) -> str:
     """The library's own words: one line, without the folders that the file lies in."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = " ".join(words.split()) or type(error).__name__
@@ -71,7 +71,10 @@ def guarded(path: Path) -> Iterator[None]:
         raise ImageError(f"{path.name} is not there. Check the path.", kind="missing") from None
     except PermissionError:
         raise ImageError(f"{path.name} may not be read. Check its permissions.", kind="unreadable") from None
-    except Exception as error:
+    except BaseException as error:
+        # a decoder that is written in Rust panics with what is no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = _reason(error, path)
         if isinstance(error, _CUT_SHORT_ERRORS) or any(words in str(error).lower() for words in _CUT_SHORT):
             raise cut_short(path.name, reason) from error

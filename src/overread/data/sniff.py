@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import zipfile
 import zlib
 from pathlib import Path
 
 from overread.data.guard import guarded
+from overread.data.zipped import Zipped
 from overread.errors import ImageError
 
 _MAGIC = {
@@ -19,6 +19,7 @@ _MAGIC = {
     b"MM\x00+": "tiff",
 }
 _HEAD_BYTES = 1024
+_CONTENTS_BYTES = 1 << 20
 _EXPECTED = "DICOM, PNG, JPEG, TIFF, NIfTI or NPZ"
 
 
@@ -57,7 +58,7 @@ def _format(head: bytes, path: Path) -> str | None:
     if head.startswith(b"\x1f\x8b"):
         return "nifti" if looks_like_nifti(gunzip_head(head)) else None
     if head.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
+        with Zipped(path, most_bytes=_CONTENTS_BYTES) as archive:
             return "npz" if any(name.endswith(".npy") for name in archive.namelist()) else None
     return None
 

@@ -67,7 +67,7 @@ class Measuring:
         self.remarks: list[str] = [] if (busy := limits.busy()) is None else [busy]
         self.seconds = settings.seconds
         self.learning = MATRIX, 0.0
-        """what training on the CPU is held against, in words and in FLOP a second: the product in its own precision"""
+        """what training on the CPU is held against, in words and in FLOP a second: the product in its precision"""
 
     def run(self) -> None:
         """Measure everything that this machine can."""

@@ -105,17 +105,39 @@ class Answerer:
         """Predict all images that wait, those that come in meanwhile included; returns how many there were."""
         n = 0
         while not self._stop.is_set() and (claimed := self._claim()):
-            paths = [self.store.files.path_of(image.sha256) for image in claimed]
-            held: list[_Said] = []
-            for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
-                held.append(said)
-                if not said.is_all:
-                    self._write(held)
-                    held = []
-            if held:
-                self._write(held)
+            try:
+                self._answer(claimed)
+            except (OverreadError, OSError):
+                raise
+            except Exception:
+                _log.exception("a prediction failed after a fault of overread: its images are predicted one by one")
+                for image in claimed:
+                    self._answer_alone(image)
             n += len(claimed)
         return n
+
+    def _answer(self, claimed: Sequence[_Claimed]) -> None:
+        paths = [self.store.files.path_of(image.sha256) for image in claimed]
+        held: list[_Said] = []
+        for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+            held.append(said)
+            if not said.is_all:
+                self._write(held)
+                held = []
+        if held:
+            self._write(held)
+
+    def _answer_alone(self, image: _Claimed) -> None:
+        """Predict one image; where that fails again it is told of, and not tried for ever."""
+        try:
+            self._answer([image])
+        except (OverreadError, OSError):
+            raise
+        except Exception:
+            _log.exception("an image cannot be predicted after a fault of overread")
+            words = "This image cannot be predicted, which is a fault in overread. The log has more."
+            p = Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem=words)
+            self._write([_Said(image, [p], True)])
 
     def _claim(self) -> list[_Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""

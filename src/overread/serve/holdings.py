@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, selectinload
 
 from overread.data.guard import guarded
+from overread.errors import ImageError
 from overread.serve.archive import Archive
 from overread.serve.identity import SiteKey
 from overread.serve.tables import Instance, Sending, Series, Study
@@ -148,4 +150,9 @@ def _uids(wanted: Mapping[str, str], keyword: str, tag: str) -> list[str]:
 def _read(path: Path) -> Json:
     with guarded(path):
         dataset = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        return {name: str(dataset.get(name, "")) for name in _TAGS if dataset.get(name) is not None}
+    found: Json = {}
+    for name in _TAGS:
+        with suppress(ImageError), guarded(path):  # one bad value hides no other, and no other object
+            if dataset.get(name) is not None:
+                found[name] = str(dataset.get(name))
+    return found

@@ -32,6 +32,9 @@ class IntakeSettings:
     max_file_mb: int = setting(512, "largest file that is taken, in megabytes")
     max_frames: int = setting(2000, "most frames (or slices) that one file may hold")
     max_megapixels: int = setting(64, "most pixels of one frame, in millions")
+    max_megavoxels: int = setting(
+        256, "most voxels of one volume (NIfTI), in millions: all of them are held in memory"
+    )
     keep_patient_ids: bool = setting(
         False, "keep patients' IDs as they come, and not only hashed with the site's key"
     )
@@ -40,6 +43,7 @@ class IntakeSettings:
         between("max-file-mb", self.max_file_mb, 1, 65536)
         between("max-frames", self.max_frames, 1, 100_000)
         between("max-megapixels", self.max_megapixels, 1, 134)
+        between("max-megavoxels", self.max_megavoxels, 1, 536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +159,14 @@ class Intake:
                 kind="too-large",
                 status=413,
             )
+        n_voxels = header.rows * header.columns * header.n_frames
+        if header.format == "nifti" and n_voxels > self.settings.max_megavoxels * 1_000_000:
+            raise ServiceError(
+                f"{path.name} has {n_voxels / 1e6:.0f} million voxels; at most "
+                f"{self.settings.max_megavoxels} million are taken. Cut it.",
+                kind="too-large",
+                status=413,
+            )
         return header
 
     def _enter(self, session: Session, file: _Known, came_by: str) -> Taken:
@@ -164,6 +176,9 @@ class Intake:
             if there.sha256 == file.sha256:
                 return Taken(name=name, instance=taken[0], study=there.series.study.uid)
             return Taken(name=name, problem=_other_content(name))
+        series = session.scalars(select(Series).where(Series.uid == file.series)).first()
+        if series is not None and series.study.uid != file.study:
+            return Taken(name=name, problem=_other_study(name))
         try:
             with session.begin_nested():
                 self._add(session, file, came_by)
@@ -180,8 +195,8 @@ class Intake:
             )
             study = Study(
                 uid=file.study,
-                patient=(patient or "")[:64],
-                description=tags.get("body_part", ""),
+                patient=_plain(patient or "")[:64],
+                description=_plain(tags.get("body_part", "")),
                 taken_on=tags.get("month", ""),
                 received_at=at,
                 sums={},
@@ -192,7 +207,7 @@ class Intake:
         study.n_images += 1
         series = session.scalars(select(Series).where(Series.uid == file.series)).first()
         if series is None:
-            series = Series(uid=file.series, study=study, modality=tags.get("modality", "")[:16])
+            series = Series(uid=file.series, study=study, modality=_plain(tags.get("modality", ""))[:16])
             session.add(series)
         session.add(
             Instance(
@@ -241,6 +256,20 @@ def _other_content(name: str) -> ServiceError:
         kind="other-content",
         status=409,
     )
+
+
+def _other_study(name: str) -> ServiceError:
+    return ServiceError(
+        f"{name} is of a series that is here already, in another study; a series has one study (PS3.3 A.1.2). "
+        "Send it under the UID of a series of its own.",
+        kind="other-content",
+        status=409,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text without control characters, which some databases and all screens are better off without."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _named(fault: ImageError | ServiceError, file: Arrived) -> ImageError | ServiceError:

@@ -151,6 +151,12 @@ class Jobs:
                 if fault.status >= 500:
                     raise
                 self._add(job_id, [Taken(name=name, problem=fault)], n_files=1)
+            except (OverreadError, OSError):
+                raise
+            except Exception:  # the archives of others must not wait for ever
+                _log.exception("an archive cannot be unpacked after a fault of overread")
+                ours = ServiceError(f"{name} cannot be unpacked, which is a fault in overread.", kind="fault")
+                self._add(job_id, [Taken(name=name, problem=ours)], n_files=1)
             done = 0
             with self.store.begin() as session:
                 job = session.get_one(Job, job_id)

@@ -215,8 +215,10 @@ def status_of(fault: BaseException) -> Status:
     Out of resources and a processing failure tell the sender to keep it and to try again; the others, that the
     image is at fault.
     """
-    if isinstance(fault.__cause__, OSError) or isinstance(fault, OSError):
-        number = fault.errno if isinstance(fault, OSError) else getattr(fault.__cause__, "errno", None)
+    cause = fault if isinstance(fault, OSError) else fault.__cause__
+    # without a number it is a library's word for a file that it cannot read
+    if isinstance(cause, OSError) and (cause is fault or cause.errno is not None):
+        number = cause.errno
         return Status.OUT_OF_RESOURCES if number in _FULL else Status.PROCESSING_FAILURE
     kind = getattr(fault, "kind", "")
     if kind in _KINDS:
@@ -228,21 +230,13 @@ def status_of(fault: BaseException) -> Status:
 
 def _check_match(path: Path, event: Any) -> None:
     """Refuse a data set that is another one than the command says (PS3.4 B.2.3)."""
-    from pydicom import dcmread
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    from overread.data.dicom import check_deflated
+    from overread.data.dicom import load
+    from overread.data.guard import guarded
 
     names = ["SOPClassUID", "SOPInstanceUID"]
-    try:
-        if event.context.transfer_syntax == DeflatedExplicitVRLittleEndian:
-            check_deflated(path)
-        found = dcmread(path, stop_before_pixels=True, specific_tags=names)
+    with guarded(path):  # quietly, too: what pydicom warns of it puts into words of the data set's
+        found = load(path, pixels=False, specific_tags=names)
         both = [str(found.get(name, "")) for name in names]
-    except OverreadError:
-        raise
-    except Exception as fault:  # pydicom raises many kinds for a data set that is none
-        raise ImageError("A data set that was received cannot be read. Send it again.") from fault
     if both != [str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID)]:
         raise ServiceError(
             "A data set that was received has another SOP Class or Instance UID than its C-STORE says.",

@@ -25,16 +25,8 @@ from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
 from overread.serve.outbox import enqueue
-from overread.serve.results import (
-    Answered,
-    ModelSaid,
-    digest,
-    fill_gaps,
-    make_capture,
-    make_report,
-    name_of,
-    to_bytes,
-)
+from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, name_of, to_bytes
+from overread.serve.sources import repeatable
 from overread.serve.store import Store
 from overread.serve.summary import share
 from overread.serve.tables import Answer, Instance, Series, Study
@@ -54,34 +46,39 @@ class Reporter:
     """a study is complete when no image of it came for so long"""
     notices: Notices = field(default_factory=Notices)
     """or when all images that its sender told of have come"""
+    _left_out: set[tuple[int, str]] = field(default_factory=set)
+    """studies of which no results can be made: until more of their images come, or the node is started again"""
 
     def report_due(self) -> int:
         """Report all studies that are complete, answered, and not reported yet; returns how many."""
         before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self.store.read() as session:
             due = session.execute(
-                select(Study.id, Study.uid)
+                select(Study.id, Study.uid, Study.changed_at)
                 .where(Study.n_answered == Study.n_images, Study.n_reported != Study.n_images)
                 .where(or_(Study.changed_at <= before, Study.uid.in_(self.notices.complete(session))))
                 .order_by(Study.changed_at)
             ).all()
-        for study_id, uid in due:
+        n_reported = 0
+        for study_id, uid, changed_at in due:
+            if (study_id, changed_at) in self._left_out:
+                continue
             try:
                 self._report(study_id)
+                n_reported += 1
             except (OSError, MemoryError, OverreadError, SQLAlchemyError):
                 raise  # the disk, the database: it comes right, and then all results are made
             except Exception as fault:  # of this study alone: those behind it must not wait for it
                 _log.exception("a study has no results after a fault of overread")
-                self._leave_out(study_id, type(fault).__name__)
+                self._left_out.add((study_id, changed_at))
+                self._tell_of(uid, type(fault).__name__)
             self.notices.forget(uid)
-        return len(due)
+        return n_reported
 
-    def _leave_out(self, study_id: int, fault: str) -> None:
-        """Tell in the audit trail that a study has no results; more images of it bring it back."""
+    def _tell_of(self, uid: str, fault: str) -> None:
+        """Say in the audit trail that a study has no results."""
         with self.store.begin() as session:
-            study = session.get_one(Study, study_id, with_for_update=True)
-            study.n_reported = study.n_images
-            record(session, who="model", did="not reported", subject=study.uid, fault=fault, model=self.model.sha256)
+            record(session, who="model", did="not reported", subject=uid, fault=fault, model=self.model.sha256)
 
     def _report(self, study_id: int) -> None:
         """Make the results of one study and put them in line, in one transaction: both, or neither."""
@@ -135,9 +132,14 @@ class Reporter:
                 continue
             path = self.store.files.path_of(image.sha256)
             with guarded(path):
-                header = fill_gaps(dcmread(path, stop_before_pixels=True, force=True))
+                header = dcmread(path, stop_before_pixels=True, force=True)
+            source = repeatable(
+                header, study=series.study.uid, series=series.uid, instance=image.uid, n_frames=image.n_frames
+            )
+            if source is None:
+                continue
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
-            found += [(image, answer, header) for answer in answers]
+            found += [(image, answer, source) for answer in answers]
         return found
 
     def _said(self) -> ModelSaid:

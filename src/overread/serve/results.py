@@ -25,11 +25,6 @@ from overread.serve import codes
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
 MANUFACTURER = "overread"
 _LO = 64
-_MAY_BE_EMPTY = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
-    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
-)
-"""of patient and study, Type 2 (PS3.3 C.7.1.1, C.7.2.1): results hold them, pseudonymised sources may not"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +136,6 @@ def make_capture(
     capture.SourceImageSequence = [reference]
     _date(capture, at)
     return capture
-
-
-def fill_gaps(header: Dataset) -> Dataset:
-    """Give a header, empty, what results of its study must hold and it does not. The header itself is changed."""
-    for name in _MAY_BE_EMPTY:
-        if name not in header:
-            setattr(header, name, None)
-    return header
 
 
 def name_of(header: Dataset, frame: int) -> str:

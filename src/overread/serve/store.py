@@ -131,6 +131,12 @@ def _told() -> Iterator[None]:
                 kind="store-away",
                 status=503,
             ) from fault
+        if type(fault).__name__ == "DataError":
+            raise ServiceError(
+                "The text holds characters that the store's database cannot keep. Take them out.",
+                kind="not-understood",
+                status=422,
+            ) from fault
         raise
 
 

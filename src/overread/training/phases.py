@@ -16,7 +16,7 @@ TRIAL_EPOCHS = 10
 TRIAL_PATIENCE = 2
 TRIAL_VIEWS = 2
 WHOLE_SHARE = 0.5
-"""of the epochs that were asked for: what the last phase takes, which begins with a head and a stage that have learned"""
+"""of the epochs that were asked for: what the last phase takes, whose head and last stage have learned already"""
 WHOLE_PATIENCE = 5
 GLANCE_IMAGES = 256
 """what everything learns from before it is decided whether that is worth an hour"""

@@ -20,6 +20,7 @@ from overread.serve.jobs import JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
+from overread.serve.unpacking import Unpacker
 from overread.serve.web.app import make_app
 
 
@@ -91,6 +92,28 @@ def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list
     assert list(running.service.store.files.incoming.iterdir()) == []
 
 
+def test_an_archive_that_fails_keeps_no_other_waiting(
+    running: Running, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = Unpacker.unpack
+
+    def fail(self: Unpacker, member: zipfile.ZipInfo, path: Path) -> None:
+        if member.filename == "bad.dcm":
+            raise ZeroDivisionError
+        unpack(self, member, path)
+
+    monkeypatch.setattr(Unpacker, "unpack", fail)
+    jobs = []
+    for name in ("bad.dcm", "good.dcm"):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.write(slices[0], name)
+        jobs.append(
+            running.client.post("/api/v1/images?wait=30", files={"files": ("a.zip", content.getvalue())}).json()
+        )
+    assert [(job["state"], job["n_images"], len(job["problems"])) for job in jobs] == [("done", 0, 1), ("done", 1, 0)]
+
+
 def test_the_work_list_is_found_again(running: Running, slices: list[Path], pictures: list[Path]) -> None:
     _hand_in(running.client, slices)
     _hand_in(running.client, pictures)
@@ -155,6 +178,8 @@ def test_the_model_tells_its_limits(running: Running) -> None:
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
         ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
     ],
@@ -184,6 +209,20 @@ def test_every_error_is_a_problem_in_words(running: Running) -> None:
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["detail"]
     assert running.client.post("/api/v1/images", files={"other": b""}).status_code == 400
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "idna", "rot13", "utf-16"])
+def test_a_name_in_any_character_set_is_shown_or_refused(running: Running, charset: str) -> None:
+    """Some of Python's turn bytes into what is no text, and some fail in ways of their own."""
+    head = b'--x\r\nContent-Disposition: form-data; name=files; filename="+2AA- \\ud800 \xff.dcm"'
+    body = head + b"\r\n\r\nno image\r\n--x--\r\n"
+    kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    response = running.client.post("/api/v1/images", content=body, headers=kind)
+    assert response.status_code in (200, 400)
+    if response.status_code == 200:
+        assert "no image" not in response.text
+        again = running.client.get(response.headers["Location"])
+        assert (again.status_code, again.json()["problems"][0]["kind"]) == (200, "not-an-image")
 
 
 def test_what_was_taken_in_is_answered_by_the_next_process(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,30 @@ def test_what_is_stored_is_found_and_comes_back_as_it_was(client: TestClient, sl
     assert "7FE00010" not in metadata
     assert Picture.open(io.BytesIO(client.get(f"{one_path}/rendered").content)).size == (64, 64)
     assert client.get("/dicom-web/studies/1.2.3").status_code == 404
+
+
+def test_one_odd_object_hides_no_other(client: TestClient, slices: list[Path]) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    dataset.InstanceNumber = 177777
+    dataset.RealWorldValueSlope = float("nan")
+    dataset.add_new(0x00091001, "FD", [float("inf"), 1.5])
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    odd_content = stream.getvalue().replace(b"177777", b"first ")
+    assert _stow(client, [odd_content, slices[1].read_bytes()]).status_code == 200
+    told = _strict(client.get("/dicom-web/instances"))
+    assert [one["00080018"]["Value"][0] for one in told] == _uids(slices[:2])
+    (odd, plain) = _strict(client.get(f"/dicom-web/studies/{dataset.StudyInstanceUID}/metadata"))
+    assert odd["00091001"]["Value"] == [None, 1.5]
+    assert plain["00100020"]["Value"] == [dataset.PatientID]
+
+
+def _strict(response: Any) -> Any:
+    def no_number(name: str) -> None:
+        raise ValueError(name)
+
+    assert response.status_code == 200
+    return json.loads(response.content, parse_constant=no_number)
 
 
 def test_another_client_speaks_with_it(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:

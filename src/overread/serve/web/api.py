@@ -20,7 +20,7 @@ from overread.serve.tables import Answer, Job, Reading, Study, now
 from overread.serve.trail import record
 from overread.serve.web import views
 from overread.serve.web.frames import frame_heat, frame_pixels
-from overread.serve.web.uploads import arrived
+from overread.serve.web.uploads import arrived, files_of
 
 router = APIRouter(prefix="/api/v1", tags=["overread"])
 Json = dict[str, Any]
@@ -36,11 +36,21 @@ _UPLOAD = {
                 "schema": {
                     "type": "object",
                     "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "properties": {
+                        "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                    },
                 }
             }
         },
     }
+}
+_TAKEN: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": words,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+        "headers": {"Location": {"description": "where the job is asked for", "schema": {"type": "string"}}},
+    }
+    for status, words in ((200, "all images have their answer"), (202, "the files are kept, and wait for theirs"))
 }
 
 
@@ -68,7 +78,7 @@ def who_asks(request: Request) -> str:
     return str(getattr(person, "name", "local"))
 
 
-@router.post("/images", openapi_extra=_UPLOAD)
+@router.post("/images", openapi_extra=_UPLOAD, responses=_TAKEN)
 async def hand_in(
     request: Request, response: Response, wait: Annotated[float, Query(ge=0, le=_MOST_WAIT_S)] = 0
 ) -> Json:
@@ -78,11 +88,8 @@ async def hand_in(
     `wait`: for how many seconds to wait for that.
     """
     service, who = service_of(request), who_asks(request)
-    async with request.form(max_files=service.job_settings.max_files, max_fields=8, max_part_size=1 << 20) as form:
-        files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-        if not files:
-            raise ServiceError("No files came. Send them as multipart/form-data, in the field files.", kind="empty")
-        by = "page" if "x-csrf-token" in request.headers else "rest"
+    async with files_of(request, max_files=service.job_settings.max_files) as files:
+        by = "page" if request.headers.get("x-csrf-token") else "rest"
         handed_in = await run_in_threadpool(_take, service, files, by, who)
     if wait:
         await _wait_for(service, handed_in, wait)

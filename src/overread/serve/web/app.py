@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from overread.errors import ImageError, OverreadError, ServiceError
@@ -64,7 +64,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
     app.include_router(entry.router)
     app.add_api_route("/healthz", health, tags=["service"])
-    app.add_api_route("/metrics", show_metrics, tags=["service"], response_class=Response)
+    app.add_api_route("/metrics", show_metrics, tags=["service"], response_class=PlainTextResponse)
     app.add_middleware(BodyLimit, most_bytes=service.job_settings.max_upload_mb * 1_000_000)
     app.add_middleware(Watchman, store=service.store, gate=app.state.gate, is_on=asks)
     app.add_middleware(SameSite, hosts=() if asks else _OWN_NAMES)

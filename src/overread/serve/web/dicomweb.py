@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -13,19 +13,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from PIL import Image as Picture
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from overread.data.dicom import load
 from overread.data.guard import guarded
-from overread.data.image import read_image
-from overread.data.window import own_brightness
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
 from overread.serve.intake import Arrived, Taken
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
+from overread.serve.web.frames import rendered_png
 from overread.serve.web.related import parts_of
 from overread.serve.web.views import not_found
 
@@ -34,19 +33,27 @@ Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 JSON = "application/dicom+json"
-_FOUND: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {}}}}
+_Answers = dict[int | str, dict[str, Any]]
+_TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
+_FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
+_KEPT: _Answers = {
+    status: {"description": words, "content": {JSON: {"schema": {"type": "object"}}}}
+    for status, words in ((200, "all are kept"), (202, "some are kept"), (409, "none is kept"))
+}
+_OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type": "string", "format": "binary"}}}}}
+_PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
-@router.post("/studies", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+@router.post("/studies", response_class=Response, responses=_KEPT, openapi_extra=_BODY)
 async def store_instances(request: Request) -> Response:
     """Store instances (STOW-RS, PS3.18 10.5): 200 when all are kept, 202 when some are, 409 when none is."""
     return await _store(request, "")
 
 
-@router.post("/studies/{study}", response_class=Response, responses=_FOUND, openapi_extra=_BODY)
+@router.post("/studies/{study}", response_class=Response, responses=_KEPT, openapi_extra=_BODY)
 async def store_in_study(request: Request, study: Uid) -> Response:
     """Store instances of one study; those of others are refused."""
     return await _store(request, study)
@@ -79,7 +86,7 @@ def _take(service: Service, files: Sequence[Arrived], study: str, who: str) -> l
 def _study_of(path: File) -> str:
     try:
         with guarded(path):
-            dataset = dcmread(path, specific_tags=["StudyInstanceUID"], stop_before_pixels=True, force=True)
+            dataset = load(path, pixels=False, specific_tags=["StudyInstanceUID"])
             return str(dataset.get("StudyInstanceUID", ""))
     except ImageError:  # the intake will say what is wrong with it
         return ""
@@ -161,49 +168,51 @@ def _instances(request: Request, limit: int, offset: int, **under: str) -> Respo
     return _json([as_json(one) for one in found])
 
 
-@router.get("/studies/{study}", response_class=Response)
+@router.get("/studies/{study}", response_class=Response, responses=_OBJECTS)
 def retrieve_study(request: Request, study: Uid) -> Response:
     """All objects of a study, as they came (WADO-RS, PS3.18 10.4)."""
     return _files(_held(request, study))
 
 
-@router.get("/studies/{study}/series/{series}", response_class=Response)
+@router.get("/studies/{study}/series/{series}", response_class=Response, responses=_OBJECTS)
 def retrieve_series(request: Request, study: Uid, series: Uid) -> Response:
     """All objects of a series, as they came."""
     return _files(_held(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response)
+@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response, responses=_OBJECTS)
 def retrieve_instance(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """One object, as it came."""
     return _files(_held(request, study, series, instance))
 
 
-@router.get("/studies/{study}/metadata", response_class=Response)
+@router.get("/studies/{study}/metadata", response_class=Response, responses=_TOLD)
 def study_metadata(request: Request, study: Uid) -> Response:
     """The attributes of all objects of a study, without their pixels."""
     return _metadata(_held(request, study))
 
 
-@router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
+@router.get("/studies/{study}/series/{series}/metadata", response_class=Response, responses=_TOLD)
 def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
     """The attributes of all objects of a series, without their pixels."""
     return _metadata(_held(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response)
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response, responses=_TOLD
+)
 def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The attributes of one object, without its pixels."""
     return _metadata(_held(request, study, series, instance))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response)
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response, responses=_PICTURE
+)
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The first frame as its file asks for it to be shown, as PNG."""
     (held,) = _held(request, study, series, instance)
-    stream = io.BytesIO()
-    Picture.fromarray(own_brightness(read_image(held.path))).save(stream, format="PNG")
-    return Response(stream.getvalue(), media_type="image/png")
+    return Response(rendered_png(held.path), media_type="image/png")
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +233,20 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
 def _json(content: Any, status: int = 200) -> Response:
     if content == [] and status == 200:
         return Response(status_code=204)
-    return Response(json.dumps(content), status_code=status, media_type=JSON)
+    try:
+        text = json.dumps(content, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(content))
+    return Response(text, status_code=status, media_type=JSON)
+
+
+def _without_nan(content: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(content, dict):
+        return {name: _without_nan(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:

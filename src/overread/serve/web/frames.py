@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Picture
 
 from overread.data.image import Image, read_image
 from overread.data.window import own_brightness
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance
+
+_AT_ONCE = threading.BoundedSemaphore(4)
+"""frames that are decoded for browsers at one time: each may take a gigabyte"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +32,19 @@ class Pixels:
 
 def frame_pixels(store: Store, image: Instance, frame: int) -> Pixels:
     """The values of a frame, so that a browser can put any window on them. Raises ImageError."""
-    found = read_image(store.files.path_of(image.sha256), frame=frame)
+    with _AT_ONCE:
+        return _pixels(read_image(store.files.path_of(image.sha256), frame=frame))
+
+
+def rendered_png(path: Path) -> bytes:
+    """The first frame of a file as it asks to be shown, as PNG. Raises ImageError."""
+    stream = io.BytesIO()
+    with _AT_ONCE:
+        Picture.fromarray(own_brightness(read_image(path))).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _pixels(found: Image) -> Pixels:
     bent = found.lut is not None or found.window_shape == "sigmoid"
     if found.scale == "display" or bent:
         stored: NDArray[np.uint8] | NDArray[np.int16] = np.ascontiguousarray(own_brightness(found))

@@ -60,7 +60,7 @@ class BodyLimit:
             return
         said = Given(scope=scope).get("content-length", "0")
         no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
-        if not said.isdigit() or int(said) > self.most_bytes:
+        if not (said.isascii() and said.isdigit()) or int(said) > self.most_bytes:
             await no(scope, receive, send)
             return
         n_bytes, started = 0, False
@@ -119,7 +119,10 @@ def _is_own(given: Given, host: str) -> bool:
     if site is not None and site not in ("same-origin", "none"):
         return False
     origin = given.get("origin")
-    return origin is None or _name(urlsplit(origin).netloc) == host
+    try:
+        return origin is None or _name(urlsplit(origin).netloc) == host
+    except ValueError:  # it is no address
+        return False
 
 
 def _name(netloc: str) -> str:

@@ -1,0 +1,104 @@
+"""A source's header as its results may repeat it: what is no valid DICOM is left out, and what has to be there is."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from typing import Any
+
+from pydicom import DataElement, Dataset
+from pydicom.charset import python_encoding
+from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VR
+from pydicom.filewriter import dcmwrite
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from overread.serve.contexts import image_classes
+
+_GROUPS = (0x0008, 0x0010, 0x0012, 0x0020, 0x0032, 0x0038, 0x0040)
+"""of who was examined and why; the rest is the image's own, which results do not repeat"""
+_HAVE_TO_BE = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+"""of type 2 (PS3.3 C.7.1.1, C.7.2.1): present, and empty where unknown"""
+_SEXES = ("", "F", "M", "O")
+_UTF_8 = "ISO_IR 192"
+_DEEPEST = 4
+
+
+def repeatable(header: Dataset, *, study: str, series: str, instance: str, n_frames: int) -> Dataset | None:
+    """The header of an image that the store knows under these UIDs; None for a class that results cannot refer to."""
+    kind = str(header.get("SOPClassUID", ""))
+    if kind not in image_classes():
+        return None
+    made = _valid(header, depth=0)
+    if made.get("PatientSex", "") not in _SEXES:
+        made.PatientSex = ""
+    for keyword in _HAVE_TO_BE:
+        if keyword not in made:
+            setattr(made, keyword, "")
+    made.SOPClassUID, made.SOPInstanceUID = kind, instance
+    made.StudyInstanceUID, made.SeriesInstanceUID = study, series
+    made.Modality = made.get("Modality") or "OT"
+    made.NumberOfFrames = n_frames
+    return made
+
+
+def _valid(header: Dataset, *, depth: int) -> Dataset:
+    """The elements that keep to their value representation, in a character set that is known."""
+    made, kept = Dataset(), _character_set(header)
+    for tag in header.keys():  # noqa: SIM118 (a data set's own iteration would read all values)
+        if tag.is_private or (depth == 0 and tag.group not in _GROUPS) or tag == 0x00080005:
+            continue
+        with suppress(Exception):  # pydicom raises many kinds for a value that is none
+            element = _element(header[tag], as_text=kept is None, depth=depth)
+            made.add(element)
+            if not _can_be_written(element, kept or _UTF_8):
+                del made[tag]
+    if depth == 0 and kept != "":
+        made.SpecificCharacterSet = kept or _UTF_8
+    return made
+
+
+def _element(found: DataElement, *, as_text: bool, depth: int) -> DataElement:
+    """The element again, checked. Raises ValueError where it is not valid."""
+    if found.VR not in dictionary_VR(found.tag).split(" or ") or (found.VR == "SQ" and depth == _DEEPEST):
+        raise ValueError(found.VR)
+    value: Any = found.value
+    if found.VR == "SQ":
+        value = Sequence([_valid(item, depth=depth + 1) for item in value])
+    elif found.VM > 1 and found.keyword in _HAVE_TO_BE:
+        raise ValueError(found.keyword)
+    elif found.VR == "PN" and as_text:
+        value = str(value)
+    return DataElement(found.tag, found.VR, value, validation_mode=RAISE)
+
+
+def _character_set(header: Dataset) -> Any:
+    """The source's own character set; empty where it names none, None where its values have to be written anew."""
+    found = header.get("SpecificCharacterSet") or ""
+    names = [found] if isinstance(found, str) else list(found)
+    if names == [""]:
+        return ""
+    extended = [name.startswith("ISO 2022") for name in names]
+    known = all(name and name in python_encoding for name in names)
+    return found if known and (not extended[0] if len(names) == 1 else any(extended)) else None
+
+
+def _can_be_written(element: DataElement, character_set: Any) -> bool:
+    one = Dataset()
+    one.SpecificCharacterSet = character_set
+    one.add(element)
+    with suppress(Exception):  # as above
+        dcmwrite(io.BytesIO(), one, implicit_vr=False, little_endian=ExplicitVRLittleEndian.is_little_endian)
+        return True
+    return False

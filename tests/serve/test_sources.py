@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import io
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset, config, dcmread
+from tests.serve.conftest import arrive
+from tests.serve.hostile import good_files, hostile
+
+from overread.data.image import read_header
+from overread.errors import ImageError
+from overread.serve import reporting
+from overread.serve.answering import Answerer
+from overread.serve.intake import Intake
+from overread.serve.model import ServedModel
+from overread.serve.reporting import Reporter
+from overread.serve.results import Answered, ModelSaid, make_capture, make_report, to_bytes
+from overread.serve.sources import repeatable
+from overread.serve.store import Store
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MODEL = ModelSaid(name="m", sha256="ab" * 32, classes=("cancer",), intended_use="Research use.")
+UIDS: dict[str, Any] = {"study": "1.2.3", "series": "1.2.3.4", "instance": "1.2.3.4.5", "n_frames": 1}
+
+
+def _clean(header: Dataset) -> Dataset:
+    found = repeatable(header, **UIDS)
+    assert found is not None
+    return found
+
+
+def test_what_is_valid_is_repeated(slices: list[Path]) -> None:
+    header = dcmread(slices[0], stop_before_pixels=True)
+    found = _clean(header)
+    for name in ("PatientID", "PatientName", "PatientSex", "StudyDate", "StudyTime", "StudyID", "Modality"):
+        assert found[name].value == header[name].value
+    assert found.StudyInstanceUID == "1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("StudyDate", "yesterday"),
+        ("PatientSex", "<script>"),
+        ("PatientID", "x" * 65),
+        ("PatientName", ["Doe^Jane", "Roe^Joan"]),
+        ("StudyID", None),
+        ("AccessionNumber", ["1", "2"]),
+        ("SpecificCharacterSet", "none of these"),
+        ("SpecificCharacterSet", ["", "ISO 2022 IR 87"]),
+    ],
+)
+def test_what_is_not_valid_is_left_out(slices: list[Path], keyword: str, value: Any) -> None:
+    header = dcmread(slices[0], stop_before_pixels=True)
+    with config.disable_value_validation():
+        setattr(header, keyword, value)
+    source = _clean(header)
+    report = make_report(
+        [Answered(dataset=source, frame=0, label="cancer", probabilities={"cancer": 1.0})], MODEL, at=AT
+    )
+    back = dcmread(io.BytesIO(to_bytes(report)))
+    assert back.get("SpecificCharacterSet") in (None, "ISO_IR 192")
+    if keyword != "SpecificCharacterSet":
+        assert not back[keyword].value
+    assert back.StudyTime == header.StudyTime
+
+
+def test_results_can_be_made_of_whatever_was_taken(slices: list[Path], tmp_path: Path) -> None:
+    good, path, n_made = good_files(slices[:1]), tmp_path / "a.dcm", 0
+    for seed in range(60):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _, _, content = hostile(seed, good)
+            path.write_bytes(content)
+            try:
+                read_header(path)
+            except ImageError:
+                continue
+            source = repeatable(dcmread(path, stop_before_pixels=True, force=True), **UIDS)
+            if source is None:
+                continue
+            one = Answered(dataset=source, frame=0, label="cancer", probabilities={"cancer": 1.0})
+            to_bytes(make_report([one], MODEL, at=AT))
+            picture = np.zeros((8, 8, 3), np.uint8)
+            to_bytes(make_capture(source, picture, MODEL, at=AT, number=1, answers="-"))
+            n_made += 1
+    assert n_made > 20
+
+
+def test_one_study_keeps_no_other_from_its_results(
+    store: Store, model_folder: Path, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ServedModel(model_folder)
+    taken = Intake(store).take([arrive(store, path) for path in slices], came_by="c-store", who="me")
+    Answerer(store, model).answer_waiting()
+
+    def refuse(answered: list[Answered], *args: Any, **more: Any) -> Dataset:
+        if answered[0].dataset.StudyInstanceUID == taken[0].study:
+            raise ZeroDivisionError
+        return make_report(answered, *args, **more)
+
+    monkeypatch.setattr(reporting, "make_report", refuse)
+    reporter = Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0)
+    assert [reporter.report_due(), reporter.report_due()] == [2, 0]
+    again = Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0)
+    monkeypatch.setattr(reporting, "make_report", make_report)
+    assert again.report_due() == 1

@@ -140,8 +140,8 @@ class Trainer:
             module.eval()
         total_loss, n_right, done = 0.0, 0, 0
         self.machine.world.share_weights(self.network)  # they are the same but for the last digit, if that
-        n_batches = len(batch_bounds(n, settings.batch_size))
         wanted = n if at_most is None else min(n, at_most)
+        n_batches = len(batch_bounds(wanted, settings.batch_size))
         what = f"epoch {before + epoch + 1}" + ("" if self.phase.trial else f"/{before + settings.epochs}")
         with torch.random.fork_rng(devices=self._gpus()):  # dropout knows no generator but the global one
             torch.manual_seed(generator.initial_seed() ^ self.machine.world.rank)

@@ -88,7 +88,7 @@ def glance(phase: Phase) -> Phase:
         phase.settings,
         epochs=1,
         learning_rate=phase.settings.learning_rate * TRIAL_RATE,
-        schedule="constant",
+        schedule="cosine",  # it has to settle: what is measured behind steps of full length is mostly their noise
         warmup=0.0,
         label_smoothing=0.0,
     )

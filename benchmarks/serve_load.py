@@ -1,10 +1,10 @@
 """`overread serve` under load: many clients at once, beside `overread predict` on the same files.
 
 Each client sends one DICOM file, waits for its answer, and sends the next, over loopback. Every file has UIDs of its
-own, so that none is answered from what is there. The clients share the cores with the service, which `predict` has
-none of; so they are sockets in one process that send bytes made beforehand, and the share of a core that they take is
-printed. Printed too: images a second of both, their ratio, the median and the 99th percentile of the time to an answer,
-errors, and the service's memory at the beginning and at the end.
+own, so that none is answered from what is there. The clients share the cores with the service, and `predict` has
+none; so they are sockets in one process that send bytes made beforehand, and what they take of a core is printed.
+Printed too: images a second of both, their ratio, the median and the 99th percentile of the time to an answer,
+errors, and the service's memory from the beginning to the end.
 
     python benchmarks/serve_load.py MODEL DICOM-FOLDER --clients 32 --seconds 60
 """
@@ -26,10 +26,16 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pydicom
+from overread.cli.main import keep_cores_free
 
-from overread.predict import Predictor
-from overread.run.job import machine, versions
+if "numpy" in sys.modules:
+    raise RuntimeError("numpy was imported before its threads were set, and predict would be slower than the verb.")
+keep_cores_free()
+
+import pydicom  # noqa: E402
+
+from overread.predict import Predictor  # noqa: E402
+from overread.run.job import machine, versions  # noqa: E402
 
 _UID = b"1.2.826.0.1.3680043.8.498.1000000000"
 _BOUNDARY = b"----overread-load"

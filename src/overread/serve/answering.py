@@ -14,8 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
@@ -143,69 +142,75 @@ class Answerer:
     def _write(self, held: list[_Said]) -> None:
         """Write answers in one transaction, with a step of the trail for each image."""
         with self.store.begin() as session:
+            rows, studies, there = self._lock(session, [said.image.id for said in held])
             for said in held:
-                digests = self._add_all(session, said)
+                row = rows[said.image.id]
+                study = studies[row.series.study_id]
+                new = [self._answer(row, p) for p in said.predictions if (row.id, p.frame) not in there]
+                session.add_all(answer for answer, _ in new)
+                for _, p in new:
+                    add_answer(study, p, model=self.model.sha256)
                 if said.is_all:
-                    self._end(session, said)
-                if digests:
-                    record(
-                        session,
-                        who="model",
-                        did="answered",
-                        subject=said.image.uid,
-                        model=self.model.sha256,
-                        of=digests,
-                    )
+                    _end(row, study, said.predictions)
+                if new:
+                    of = [digest_of(answer) for answer, _ in new]
+                    record(session, who="model", did="answered", subject=row.uid, model=self.model.sha256, of=of)
         ended = [said.image.uid for said in held if said.is_all]
         self._on_answer(ended, sum(len(said.predictions) for said in held))
 
-    def _add_all(self, session: Session, said: _Said) -> list[str]:
-        """Write the answers of an image, and add them to its study's; returns the digests of those that are new."""
-        new = [(p, digest) for p in said.predictions if (digest := self._add(session, said.image, p))]
-        if new:
-            found = select(Study).join(Series).join(Instance).where(Instance.id == said.image.id)
-            study = session.scalars(found.with_for_update(of=Study)).one()
-            for p, _ in new:
-                add_answer(study, p, model=self.model.sha256)
-        return [digest for _, digest in new]
+    def _lock(
+        self, session: Session, ids: Sequence[int]
+    ) -> tuple[dict[int, Instance], dict[int, Study], set[tuple[int, int]]]:
+        """Images, their studies, and which frames this model has answered: as they stay until the transaction ends.
 
-    def _end(self, session: Session, said: _Said) -> None:
-        row = session.get_one(Instance, said.image.id)
-        if row.state != "waiting":  # its claim ran out, and another process was quicker
-            return
-        problems = [p.problem for p in said.predictions if p.problem]
-        row.state = "refused" if len(problems) == len(said.predictions) else "answered"
-        row.problem = _without_path(problems[0], said.image.sha256) if problems else ""
-        row.claimed_by = row.claimed_until = ""
-        study = session.scalars(
-            select(Study).join(Series).where(Series.id == row.series_id).with_for_update(of=Study)
-        ).one()
-        study.n_answered += 1
-        study.n_refused += row.state == "refused"
+        The studies come first, in the order of their IDs: who writes in another order may have to wait for ever.
+        """
+        studies = session.scalars(
+            select(Study)
+            .join(Series)
+            .join(Instance)
+            .where(Instance.id.in_(ids))
+            .order_by(Study.id)
+            .with_for_update(of=Study)
+        ).all()
+        rows = session.scalars(
+            select(Instance).where(Instance.id.in_(ids)).options(joinedload(Instance.series))
+        ).all()
+        known = select(Answer.instance_id, Answer.frame).where(
+            Answer.instance_id.in_(ids), Answer.model == self.model.sha256
+        )
+        there = {(instance, frame) for instance, frame in session.execute(known)}
+        return {row.id: row for row in rows}, {study.id: study for study in studies}, there
 
-    def _add(self, session: Session, image: _Claimed, p: Prediction) -> str:
-        """Write one answer; nothing where this model has answered already. Returns its digest."""
+    def _answer(self, row: Instance, p: Prediction) -> tuple[Answer, Prediction]:
         maps, shape = pack_maps(p.class_maps)
         answer = Answer(
-            instance_id=image.id,
+            instance_id=row.id,
             frame=p.frame,
             model=self.model.sha256,
             label=p.label or "",
             probabilities=p.probabilities,
             classes=list(p.classes),
             abstains=p.abstains or "",
-            problem=_without_path(p.problem or "", image.sha256),
+            problem=_without_path(p.problem or "", row.sha256),
             maps=maps,
             maps_shape=list(shape),
             nearest=self.model.nearest(p.features),
             answered_at=now(),
         )
-        try:
-            with session.begin_nested():
-                session.add(answer)
-        except IntegrityError:
-            return ""
-        return digest_of(answer)
+        return answer, p
+
+
+def _end(row: Instance, study: Study, predictions: Sequence[Prediction]) -> None:
+    """Note that an image has been looked at; nothing where its claim ran out, and another process was quicker."""
+    if row.state != "waiting":
+        return
+    problems = [p.problem for p in predictions if p.problem]
+    row.state = "refused" if len(problems) == len(predictions) else "answered"
+    row.problem = _without_path(problems[0], row.sha256) if problems else ""
+    row.claimed_by = row.claimed_until = ""
+    study.n_answered += 1
+    study.n_refused += row.state == "refused"
 
 
 def _by_image(order: Sequence[_Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -136,6 +138,34 @@ def test_a_claim_of_a_process_that_died_runs_out(store: Store, model: ServedMode
     with store.begin() as session:
         session.execute(update(Instance).values(claimed_until="2020"))
     assert Answerer(store, model).answer_waiting() == 1
+
+
+_CLAIMS_AND_WAITS = """
+import sys, time
+from overread.serve.answering import Answerer
+from overread.serve.model import ServedModel
+from overread.serve.store import open_store
+answerer = Answerer(open_store(sys.argv[1], url=sys.argv[2] or None), ServedModel(sys.argv[3]))
+print(len(answerer._claim()), flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_was_predicting_is_predicted_by_the_next_at_once(
+    store: Store, model: ServedModel, slices: list[Path]
+) -> None:
+    _take(store, slices[:4])
+    url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
+    words = [sys.executable, "-c", _CLAIMS_AND_WAITS, str(store.folder), url, str(model.folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "4\n"
+        living = Answerer(store, model)
+        living.free_what_is_left()
+        assert living.answer_waiting() == 0
+        other.kill()
+    living.free_what_is_left()
+    assert living.answer_waiting() == 4
 
 
 def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session, joinedload
 
 from overread.errors import OverreadError, ServiceError
@@ -59,7 +58,9 @@ class Answerer:
         self, store: Store, model: ServedModel, *, on_answer: Callable[[list[str], int], None] | None = None
     ) -> None:
         self.store, self.model = store, model
-        self.me = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"[:64]
+        self.me = store.files.name
+        self._owed, self._lock_owed = set[int](), threading.Lock()
+        """images that were claimed here, and whose answers could not be written"""
         self._on_answer = on_answer or (lambda images, n: None)
         self._wake, self._stop = threading.Event(), threading.Event()
         self._threads = [
@@ -68,7 +69,8 @@ class Answerer:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, with what is left of processes that are gone."""
+        self.free_what_is_left()
         for thread in self._threads:
             thread.start()
 
@@ -104,22 +106,31 @@ class Answerer:
         """Predict all images that wait, those that come in meanwhile included; returns how many there were."""
         n = 0
         while not self._stop.is_set() and (claimed := self._claim()):
-            paths = [self.store.files.path_of(image.sha256) for image in claimed]
-            held: list[_Said] = []
-            for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
-                held.append(said)
-                if not said.is_all:
-                    self._write(held)
-                    held = []
-            if held:
-                self._write(held)
+            try:
+                self._answer_all(claimed)
+            except BaseException:
+                self._owe(image.id for image in claimed)
+                raise
             n += len(claimed)
         return n
+
+    def _answer_all(self, claimed: Sequence[_Claimed]) -> None:
+        paths = [self.store.files.path_of(image.sha256) for image in claimed]
+        held: list[_Said] = []
+        for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+            held.append(said)
+            if not said.is_all:
+                self._write(held)
+                held = []
+        if held:
+            self._write(held)
 
     def _claim(self) -> list[_Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""
         at, until = now(), _later(_CLAIM_S)
-        with self.store.begin() as session:
+        with self._taking_owed() as owed, self.store.begin() as session:
+            if owed:
+                self._free(session, Instance.id.in_(owed), self.me)
             rows = session.scalars(
                 select(Instance)
                 .where(Instance.state == "waiting", Instance.claimed_until < at)
@@ -131,13 +142,39 @@ class Answerer:
                 row.claimed_by, row.claimed_until = self.me, until
             return [_Claimed(row.id, row.uid, row.sha256, row.n_frames) for row in rows]
 
+    @contextmanager
+    def _taking_owed(self) -> Iterator[set[int]]:
+        """Lend the images that are to be claimed anew, to one thread alone; they are owed still where that fails."""
+        with self._lock_owed:
+            owed, self._owed = self._owed, set()
+        try:
+            yield owed
+        except BaseException:
+            self._owe(owed)
+            raise
+
+    def _owe(self, ids: Iterable[int]) -> None:
+        with self._lock_owed:
+            self._owed.update(ids)
+
+    def free_what_is_left(self) -> None:
+        """Give back what processes were predicting that are gone: nobody has to wait until their claims run out."""
+        with self.store.begin() as session:
+            claims = select(Instance.claimed_by).where(Instance.state == "waiting", Instance.claimed_by != "")
+            for name in session.scalars(claims.distinct()).all():
+                if not self.store.files.is_alive(name):
+                    self._free(session, true(), name)
+
+    def _free(self, session: Session, which: ColumnElement[bool], by: str) -> None:
+        session.execute(
+            update(Instance)
+            .where(Instance.state == "waiting", Instance.claimed_by == by, which)
+            .values(claimed_by="", claimed_until="")
+        )
+
     def _give_back(self) -> None:
         with self.store.begin() as session:
-            session.execute(
-                update(Instance)
-                .where(Instance.state == "waiting", Instance.claimed_by == self.me)
-                .values(claimed_by="", claimed_until="")
-            )
+            self._free(session, true(), self.me)
 
     def _write(self, held: list[_Said]) -> None:
         """Write answers in one transaction, with a step of the trail for each image."""

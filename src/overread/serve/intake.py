@@ -144,6 +144,8 @@ class Intake:
                 series=_uid(header.series, "Series Instance UID") or _made_up((together or sha256) + "series"),
             )
         except (ImageError, ServiceError) as fault:
+            if isinstance(fault, ServiceError) and fault.status >= 500:  # not the file's fault
+                raise
             return Taken(name=file.name, problem=_named(fault, file))
 
     def _header(self, path: Path) -> Header:

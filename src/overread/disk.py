@@ -117,6 +117,11 @@ def remove_leftovers(folder: str | Path) -> None:
             leftover.unlink()
 
 
+def is_full(fault: OSError) -> bool:
+    """Whether there was no room: on the disk, in a quota, or for so large a file."""
+    return fault.errno in _FULL
+
+
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())

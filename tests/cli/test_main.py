@@ -196,3 +196,19 @@ def test_a_full_disk_under_the_output_is_said(trained) -> None:
     assert done.returncode == 2
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["predict", "serve", "node"])
+def test_who_predicts_leaves_the_cores_to_the_network(verb: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from overread.cli.main import run\n"
+        "run([sys.argv[1], 'no-such-model', *sys.argv[2:]])\n"
+        "import numpy, threadpoolctl\n"
+        "print([one['num_threads'] for one in threadpoolctl.threadpool_info() if one['user_api'] == 'blas'])"
+    )
+    words = ["no-such-file"] if verb == "predict" else ["--store", str(tmp_path / "store")]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    said = subprocess.run(
+        [sys.executable, "-c", code, verb, *words], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert said.stdout.strip().endswith("[1]"), said.stderr

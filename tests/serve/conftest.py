@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from tests.serve.postgres import PROGRAMS, Postgres
 
 from overread.data.phantom import PhantomSettings, make_phantoms
 from overread.model import bundle
@@ -25,7 +24,6 @@ from overread.serve.store import Store, open_store
 from overread.settings import ImageSettings
 
 CLASSES = ("aneurysm", "cancer", "tumor")
-_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 @pytest.fixture(scope="session")
@@ -65,34 +63,12 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """A PostgreSQL of its own on a socket, and a function that makes an empty database in it."""
-    if not _POSTGRES:
+    """A function that makes an empty database in a PostgreSQL of the tests' own."""
+    if not PROGRAMS:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    # not in pytest's own folder: only its owner may enter that, and PostgreSQL runs as another
-    programs, folder = _POSTGRES[-1], Path(tempfile.mkdtemp(prefix="overread-pg-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-
-    def say(*words: str) -> None:
-        subprocess.run([*as_user, *words], check=True, capture_output=True, cwd=folder)
-
-    data = str(folder / "data")
-    say(str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "overread", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-    say(str(programs / "pg_ctl"), "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    n = 0
-
-    def make() -> str:
-        nonlocal n
-        n += 1
-        say(str(programs / "createdb"), "-h", str(folder), "-U", "overread", f"store{n}")
-        return f"postgresql://overread@/store{n}?host={folder}"
-
-    yield make
-    say(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
+    server = Postgres()
+    yield server.make
+    server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

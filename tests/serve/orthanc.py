@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ import httpx
 
 PROGRAM = Path("/usr/sbin/Orthanc")
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+_COUNT = """
+function ReceivedInstanceFilter(dicom, origin, info)
+  local file = io.open('%s', 'a')
+  file:write(dicom['SOPInstanceUID'] .. '\\n')
+  file:close()
+  return true
+end
+"""
 _PUSH = """
 function OnStoredInstance(instanceId, tags, metadata, origin)
   if tags['Modality'] == 'CT' then SendToModality(instanceId, 'overread') end
@@ -33,6 +42,7 @@ class Orthanc:
         self.folder, self.dicom_port, self.http_port = folder, free_port(), free_port()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "push.lua").write_text(_PUSH)
+        (folder / "count.lua").write_text(_COUNT % (folder / "received"))
         settings: dict[str, Any] = {
             "Name": "PACS",
             "StorageDirectory": str(folder / "kept"),
@@ -44,7 +54,7 @@ class Orthanc:
             "Plugins": [str(_PLUGIN)],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "AuthenticationEnabled": False,
-            "LuaScripts": [str(folder / "push.lua")] if pushes else [],
+            "LuaScripts": [str(folder / "count.lua"), *([str(folder / "push.lua")] if pushes else [])],
             "OverwriteInstances": True,
         }
         (folder / "orthanc.json").write_text(json.dumps(settings))
@@ -83,6 +93,10 @@ class Orthanc:
         response = self.client.get("/dicom-web/instances", params={**wanted, "includefield": "0008103E"})
         found: list[dict[str, Any]] = response.raise_for_status().json() if response.content else []
         return found
+
+    def received(self) -> Counter[str]:
+        """How often each instance came, by its UID: Orthanc's own list of changes is silent on what it overwrites."""
+        return Counter((self.folder / "received").read_text().split())
 
     def file(self, uid: str) -> bytes:
         """An object as a file."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image as Picture
 from sqlalchemy import select, text, update
@@ -30,6 +33,20 @@ def model(model_folder: Path) -> ServedModel:
 
 def _take(store: Store, paths: Sequence[Path]) -> None:
     Intake(store).take([arrive(store, path) for path in paths], came_by="rest", who="me")
+
+
+def _many(slices: Sequence[Path], folder: Path, *, n_studies: int, n_each: int) -> list[Path]:
+    """Images of several studies in turns, so that one upload has to do with all of them."""
+    found = []
+    for number in range(n_each):
+        for study in range(n_studies):
+            dataset = pydicom.dcmread(slices[(number + study) % len(slices)])
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.{study}", f"1.2.{study}.1"
+            uid = f"1.2.{study}.1.{number}"
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+            found.append(folder / f"{uid}.dcm")
+            dataset.save_as(found[-1])
+    return found
 
 
 def test_answers_are_those_of_the_predictor(store: Store, model: ServedModel, slices: list[Path]) -> None:
@@ -79,6 +96,45 @@ def test_nothing_is_answered_twice(store: Store, model: ServedModel, slices: lis
         assert session.scalars(select(Study.n_frames)).all() == [4, 4, 4]
 
 
+def test_answers_and_uploads_of_the_same_studies_do_not_stop_each_other(
+    store: Store, model: ServedModel, slices: list[Path], tmp_path: Path
+) -> None:
+    files = _many(slices, tmp_path, n_studies=3, n_each=16)
+    faults: list[Exception] = []
+    still = threading.Event()
+
+    def upload(some: Sequence[Path]) -> None:
+        try:
+            for start in range(0, len(some), 3):
+                _take(store, some[start : start + 3])
+        except Exception as fault:
+            faults.append(fault)
+
+    def answer() -> None:
+        try:
+            while not still.is_set():
+                Answerer(store, model).answer_waiting()
+        except Exception as fault:
+            faults.append(fault)
+
+    uploads = [threading.Thread(target=upload, args=(files[number::4],)) for number in range(4)]
+    answers = [threading.Thread(target=answer) for _ in range(3)]
+    for thread in [*uploads, *answers]:
+        thread.start()
+    for thread in uploads:
+        thread.join()
+    still.set()
+    for thread in answers:
+        thread.join()
+    assert faults == []
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        assert len(session.scalars(select(Answer)).all()) == len(files)
+        studies = session.scalars(select(Study)).all()
+    assert [(study.n_images, study.n_answered, study.n_frames) for study in studies] == [(16, 16, 16)] * 3
+    assert prove(store).faults == ()
+
+
 def test_a_claim_of_a_process_that_died_runs_out(store: Store, model: ServedModel, slices: list[Path]) -> None:
     _take(store, slices[:1])
     with store.begin() as session:
@@ -89,11 +145,37 @@ def test_a_claim_of_a_process_that_died_runs_out(store: Store, model: ServedMode
     assert Answerer(store, model).answer_waiting() == 1
 
 
+_CLAIMS_AND_WAITS = """
+import sys, time
+from overread.serve.answering import Answerer
+from overread.serve.model import ServedModel
+from overread.serve.store import open_store
+answerer = Answerer(open_store(sys.argv[1], url=sys.argv[2] or None), ServedModel(sys.argv[3]))
+print(len(answerer._claim()), flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_was_predicting_is_predicted_by_the_next_at_once(
+    store: Store, model: ServedModel, slices: list[Path]
+) -> None:
+    _take(store, slices[:4])
+    url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
+    words = [sys.executable, "-c", _CLAIMS_AND_WAITS, str(store.folder), url, str(model.folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "4\n"
+        living = Answerer(store, model)
+        living.free_what_is_left()
+        assert living.answer_waiting() == 0
+        other.kill()
+    living.free_what_is_left()
+    assert living.answer_waiting() == 4
+
+
 def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(
     store: Store, model: ServedModel, slices: list[Path], tmp_path: Path
 ) -> None:
-    import pydicom
-
     dataset = pydicom.dcmread(slices[1])
     dataset.PixelData = b"\0" * len(dataset.PixelData)
     dataset.save_as(tmp_path / "black.dcm")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy.orm import Session, joinedload
 
 from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
@@ -60,7 +58,9 @@ class Answerer:
         self, store: Store, model: ServedModel, *, on_answer: Callable[[list[str], int], None] | None = None
     ) -> None:
         self.store, self.model = store, model
-        self.me = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"[:64]
+        self.me = store.files.name
+        self._owed, self._lock_owed = set[int](), threading.Lock()
+        """images that were claimed here, and whose answers could not be written"""
         self._on_answer = on_answer or (lambda images, n: None)
         self._wake, self._stop = threading.Event(), threading.Event()
         self._threads = [
@@ -69,7 +69,8 @@ class Answerer:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, with what is left of processes that are gone."""
+        self.free_what_is_left()
         for thread in self._threads:
             thread.start()
 
@@ -91,11 +92,8 @@ class Answerer:
             try:
                 if not self.answer_waiting():
                     self._wake.wait(_ASK_AGAIN_S)
-            except ServiceError as fault:  # the database is away, or the disk is full: it may come back
-                _log.warning("predictions wait: %s", fault.kind)
-                self._stop.wait(_PATIENCE_S)
-            except OverreadError as fault:
-                _log.error("predictions wait: %s", fault)
+            except OverreadError as fault:  # the database is away, or the disk is full: it may come back
+                _log.warning("predictions wait: %s", fault.kind if isinstance(fault, ServiceError) else fault)
                 self._stop.wait(_PATIENCE_S)
             except Exception:
                 _log.exception("predictions wait after a fault of overread")
@@ -106,17 +104,25 @@ class Answerer:
         n = 0
         while not self._stop.is_set() and (claimed := self._claim()):
             try:
-                self._answer(claimed)
-            except (OverreadError, OSError):
+                self._answer_claimed(claimed)
+            except BaseException:
+                self._owe(image.id for image in claimed)
                 raise
-            except Exception:
-                _log.exception("a prediction failed after a fault of overread: its images are predicted one by one")
-                for image in claimed:
-                    self._answer_alone(image)
             n += len(claimed)
         return n
 
-    def _answer(self, claimed: Sequence[_Claimed]) -> None:
+    def _answer_claimed(self, claimed: Sequence[_Claimed]) -> None:
+        """Predict them together; where overread itself fails at that, each by itself."""
+        try:
+            self._answer_all(claimed)
+        except (OverreadError, OSError):
+            raise
+        except Exception:
+            _log.exception("a prediction failed after a fault of overread: its images are predicted one by one")
+            for image in claimed:
+                self._answer_alone(image)
+
+    def _answer_all(self, claimed: Sequence[_Claimed]) -> None:
         paths = [self.store.files.path_of(image.sha256) for image in claimed]
         held: list[_Said] = []
         for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
@@ -130,7 +136,7 @@ class Answerer:
     def _answer_alone(self, image: _Claimed) -> None:
         """Predict one image; where that fails again it is told of, and not tried for ever."""
         try:
-            self._answer([image])
+            self._answer_all([image])
         except (OverreadError, OSError):
             raise
         except Exception:
@@ -142,7 +148,9 @@ class Answerer:
     def _claim(self) -> list[_Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""
         at, until = now(), _later(_CLAIM_S)
-        with self.store.begin() as session:
+        with self._taking_owed() as owed, self.store.begin() as session:
+            if owed:
+                self._free(session, Instance.id.in_(owed), self.me)
             rows = session.scalars(
                 select(Instance)
                 .where(Instance.state == "waiting", Instance.claimed_until < at)
@@ -154,80 +162,104 @@ class Answerer:
                 row.claimed_by, row.claimed_until = self.me, until
             return [_Claimed(row.id, row.uid, row.sha256, row.n_frames) for row in rows]
 
+    @contextmanager
+    def _taking_owed(self) -> Iterator[set[int]]:
+        """Lend the images that are to be claimed anew, to one thread alone; they are owed still where that fails."""
+        with self._lock_owed:
+            owed, self._owed = self._owed, set()
+        try:
+            yield owed
+        except BaseException:
+            self._owe(owed)
+            raise
+
+    def _owe(self, ids: Iterable[int]) -> None:
+        with self._lock_owed:
+            self._owed.update(ids)
+
+    def free_what_is_left(self) -> None:
+        """Give back what processes were predicting that are gone: nobody has to wait until their claims run out."""
+        with self.store.begin() as session:
+            claims = select(Instance.claimed_by).where(Instance.state == "waiting", Instance.claimed_by != "")
+            for name in session.scalars(claims.distinct()).all():
+                if not self.store.files.is_alive(name):
+                    self._free(session, true(), name)
+
+    def _free(self, session: Session, which: ColumnElement[bool], by: str) -> None:
+        session.execute(
+            update(Instance)
+            .where(Instance.state == "waiting", Instance.claimed_by == by, which)
+            .values(claimed_by="", claimed_until="")
+        )
+
     def _give_back(self) -> None:
         with self.store.begin() as session:
-            session.execute(
-                update(Instance)
-                .where(Instance.state == "waiting", Instance.claimed_by == self.me)
-                .values(claimed_by="", claimed_until="")
-            )
+            self._free(session, true(), self.me)
 
     def _write(self, held: list[_Said]) -> None:
         """Write answers in one transaction, with a step of the trail for each image."""
         with self.store.begin() as session:
+            rows, studies, there = self._lock(session, [said.image.id for said in held])
             for said in held:
-                digests = self._add_all(session, said)
+                row = rows[said.image.id]
+                study = studies[row.series.study_id]
+                new = [self._answer(row, p) for p in said.predictions if (row.id, p.frame) not in there]
+                session.add_all(answer for answer, _ in new)
+                for _, p in new:
+                    add_answer(study, p, model=self.model.sha256)
                 if said.is_all:
-                    self._end(session, said)
-                if digests:
-                    record(
-                        session,
-                        who="model",
-                        did="answered",
-                        subject=said.image.uid,
-                        model=self.model.sha256,
-                        of=digests,
-                    )
+                    _end(row, study, said.predictions)
+                if new:
+                    of = [digest_of(answer) for answer, _ in new]
+                    record(session, who="model", did="answered", subject=row.uid, model=self.model.sha256, of=of)
         ended = [said.image.uid for said in held if said.is_all]
         self._on_answer(ended, sum(len(said.predictions) for said in held))
 
-    def _add_all(self, session: Session, said: _Said) -> list[str]:
-        """Write the answers of an image, and add them to its study's; returns the digests of those that are new."""
-        new = [(p, digest) for p in said.predictions if (digest := self._add(session, said.image, p))]
-        if new:
-            found = select(Study).join(Series).join(Instance).where(Instance.id == said.image.id)
-            study = session.scalars(found.with_for_update(of=Study)).one()
-            for p, _ in new:
-                add_answer(study, p, model=self.model.sha256)
-        return [digest for _, digest in new]
+    def _lock(
+        self, session: Session, ids: Sequence[int]
+    ) -> tuple[dict[int, Instance], dict[int, Study], set[tuple[int, int]]]:
+        """Images, their studies, and which frames this model has answered: as they stay until the transaction ends.
 
-    def _end(self, session: Session, said: _Said) -> None:
-        row = session.get_one(Instance, said.image.id)
-        if row.state != "waiting":  # its claim ran out, and another process was quicker
-            return
-        problems = [p.problem for p in said.predictions if p.problem]
-        row.state = "refused" if len(problems) == len(said.predictions) else "answered"
-        row.problem = _without_path(problems[0], said.image.sha256) if problems else ""
-        row.claimed_by = row.claimed_until = ""
-        study = session.scalars(
-            select(Study).join(Series).where(Series.id == row.series_id).with_for_update(of=Study)
-        ).one()
-        study.n_answered += 1
-        study.n_refused += row.state == "refused"
+        The studies come first, in the order of their IDs: who writes in another order may have to wait for ever.
+        """
+        of_these = select(Study).join(Series).join(Instance).where(Instance.id.in_(ids))
+        studies = session.scalars(of_these.order_by(Study.id).with_for_update(of=Study)).all()
+        images = select(Instance).where(Instance.id.in_(ids)).options(joinedload(Instance.series))
+        known = select(Answer.instance_id, Answer.frame).where(
+            Answer.instance_id.in_(ids), Answer.model == self.model.sha256
+        )
+        there = {(instance, frame) for instance, frame in session.execute(known)}
+        return {row.id: row for row in session.scalars(images)}, {study.id: study for study in studies}, there
 
-    def _add(self, session: Session, image: _Claimed, p: Prediction) -> str:
-        """Write one answer; nothing where this model has answered already. Returns its digest."""
+    def _answer(self, row: Instance, p: Prediction) -> tuple[Answer, Prediction]:
         maps, shape = pack_maps(p.class_maps)
         answer = Answer(
-            instance_id=image.id,
+            instance_id=row.id,
             frame=p.frame,
             model=self.model.sha256,
             label=p.label or "",
             probabilities=p.probabilities,
             classes=list(p.classes),
             abstains=p.abstains or "",
-            problem=_without_path(p.problem or "", image.sha256),
+            problem=_without_path(p.problem or "", row.sha256),
             maps=maps,
             maps_shape=list(shape),
             nearest=self.model.nearest(p.features),
             answered_at=now(),
         )
-        try:
-            with session.begin_nested():
-                session.add(answer)
-        except IntegrityError:
-            return ""
-        return digest_of(answer)
+        return answer, p
+
+
+def _end(row: Instance, study: Study, predictions: Sequence[Prediction]) -> None:
+    """Note that an image has been looked at; nothing where its claim ran out, and another process was quicker."""
+    if row.state != "waiting":
+        return
+    problems = [p.problem for p in predictions if p.problem]
+    row.state = "refused" if len(problems) == len(predictions) else "answered"
+    row.problem = _without_path(problems[0], row.sha256) if problems else ""
+    row.claimed_by = row.claimed_until = ""
+    study.n_answered += 1
+    study.n_refused += row.state == "refused"
 
 
 def _by_image(order: Sequence[_Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:

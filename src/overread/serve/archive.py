@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from overread.disk import flush_folder, replacing, try_lock
-from overread.errors import ServiceError
+from overread.disk import flush_folder, is_full, replacing, try_lock
+from overread.errors import RunError, ServiceError
 
 _LOCK = ".lock"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -25,7 +25,8 @@ class Archive:
         self.folder = folder
         (folder / "incoming").mkdir(parents=True, exist_ok=True)
         _remove_unfinished(folder / "incoming")
-        name = secrets.token_hex(8)
+        name = self.name = secrets.token_hex(8)
+        """of this process, as `is_alive` knows it"""
         self._lock_path = folder / "incoming" / f"{name}{_LOCK}"
         self._lock = os.open(
             self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600
@@ -43,18 +44,33 @@ class Archive:
             self._lock = -1
             self._lock_path.unlink(missing_ok=True)
 
+    def is_alive(self, name: str) -> bool:
+        """Whether the process of this name still has the archive open; True where that cannot be found out."""
+        if name == self.name or os.name == "nt":
+            return True
+        try:
+            with (self.folder / "incoming" / f"{name}{_LOCK}").open("rb") as file:
+                return not try_lock(file.fileno())
+        except OSError:
+            return False
+
     @contextmanager
     def receiving(self) -> Iterator[Path]:
         """Lend a path for what is coming in; it is gone afterwards, unless it was kept."""
         path = self.incoming / secrets.token_hex(16)
         try:
-            yield path
+            with room_said():
+                yield path
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def keep(self, path: Path) -> str:
         """Take a file over, and return the SHA-256 that finds it again. It is on the disk when this returns."""
+        with room_said():
+            return self._keep(path)
+
+    def _keep(self, path: Path) -> str:
         with path.open("rb+") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
@@ -74,7 +90,7 @@ class Archive:
         """Keep what is in memory."""
         sha256 = hashlib.sha256(content).hexdigest()
         if not self.path_of(sha256).exists():
-            with replacing(self.path_of(sha256)) as temporary:
+            with room_said(), replacing(self.path_of(sha256)) as temporary:
                 temporary.write_bytes(content)
         return sha256
 
@@ -83,6 +99,27 @@ class Archive:
         if not _SHA256.fullmatch(sha256):
             raise ServiceError(f"{sha256[:80]!r} is no SHA-256.", kind="not-found", status=404)
         return self.folder / sha256[:2] / sha256
+
+
+def no_room() -> ServiceError:
+    """What is said where the disk is full."""
+    return ServiceError(
+        "The disk of the store is full. Nothing that was taken in is lost; free some space and try again.",
+        kind="store-full",
+        status=507,
+    )
+
+
+@contextmanager
+def room_said() -> Iterator[None]:
+    """Say that the disk is full in the service's own words."""
+    try:
+        yield
+    except (OSError, RunError) as fault:
+        cause = fault if isinstance(fault, OSError) else fault.__cause__
+        if isinstance(cause, OSError) and is_full(cause):
+            raise no_room() from cause
+        raise
 
 
 def _remove_unfinished(folder: Path) -> None:

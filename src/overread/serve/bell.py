@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
+
+_MOST_KEPT = 10_000
+"""images of which it is known that they were answered: who asks a moment later hears it at once"""
 
 
 class Bell:
@@ -13,19 +17,25 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, list[_Call]] = {}
+        self._rung: OrderedDict[str, None] = OrderedDict()
 
     def ring(self, images: Iterable[str]) -> None:
         """Say that these images (by UID) have been answered."""
+        images = list(images)
         with self._lock:
             calls = [call for image in images for call in self._waiting.pop(image, [])]
+            self._rung.update(dict.fromkeys(images))
+            while len(self._rung) > _MOST_KEPT:
+                self._rung.popitem(last=False)
         for call in calls:
             call.one_less()
 
     def call_for(self, images: Iterable[str]) -> asyncio.Event:
-        """An event of the running loop that is set once all these images have been answered since this call."""
-        wanted = set(images)
-        call = _Call(asyncio.get_running_loop(), len(wanted))
+        """An event of the running loop that is set once all these images have been answered."""
+        loop = asyncio.get_running_loop()
         with self._lock:
+            wanted = set(images) - self._rung.keys()
+            call = _Call(loop, len(wanted))
             for image in wanted:
                 self._waiting.setdefault(image, []).append(call)
         if not wanted:

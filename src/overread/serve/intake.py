@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from overread.data.image import read_header
 from overread.data.pixels import Header
 from overread.errors import ImageError, ServiceError
+from overread.serve.gathering import Gathering
+from overread.serve.rows import Rows
 from overread.serve.store import Store
-from overread.serve.tables import Instance, Series, Study, now
+from overread.serve.tables import now
 from overread.serve.trail import record
 from overread.settings import between, setting
 
@@ -80,11 +80,20 @@ class _Known:
     instance: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Upload:
+    looked: list[_Known | Taken]
+    came_by: str
+    who: str
+    then: Callable[[Session, list[Taken]], None] | None
+
+
 class Intake:
     """Takes files in."""
 
     def __init__(self, store: Store, settings: IntakeSettings | None = None) -> None:
         self.store, self.settings = store, settings or IntakeSettings()
+        self._gathering: Gathering[_Upload, list[Taken]] = Gathering(self._write)
 
     def take(
         self,
@@ -95,26 +104,33 @@ class Intake:
         together: str = "",
         then: Callable[[Session, list[Taken]], None] | None = None,
     ) -> list[Taken]:
-        """Take files over into the store, in one transaction; those that cannot be used are told with the reason.
+        """Take files over into the store, all of them or none; those that cannot be used are told with the reason.
 
         When this returns, what was taken survives a power cut. A file that is there already is not taken twice.
         came_by: page, rest, stow or c-store. together: the study that pictures without one of their own belong to.
-        then: what else is to be written, in the same transaction. Raises ServiceError where the
-        store is full or away, and then nothing was taken.
+        then: what else is to be written, in the same transaction, which others' files may be part of. Raises
+        ServiceError where the store is full or away, and then nothing was taken.
         """
         looked = [self._look(file, together) for file in files]
-        known = [one for one in looked if isinstance(one, _Known)]
-        if not known and then is None:
+        if then is None and not any(isinstance(one, _Known) for one in looked):
             return [one for one in looked if isinstance(one, Taken)]
+        return self._gathering.do(_Upload(looked=looked, came_by=came_by, who=who, then=then))
+
+    def _write(self, uploads: Sequence[_Upload]) -> list[list[Taken]]:
+        """Write the rows of what several senders have handed in, in one transaction."""
         with self.store.begin() as session:
-            found = {id(one): self._enter(session, one, came_by) for one in known}
-            new = [taken.instance for taken in found.values() if taken.is_new]
-            if new:
-                record(session, who=who, did="received", subject=f"{len(new)} images", by=came_by, images=new)
-            all_of_them = [one if isinstance(one, Taken) else found[id(one)] for one in looked]
-            if then is not None:
-                then(session, all_of_them)
-        return all_of_them
+            rows = Rows(session, [one for upload in uploads for one in upload.looked if isinstance(one, _Known)])
+            return [self._write_one(session, rows, upload) for upload in uploads]
+
+    def _write_one(self, session: Session, rows: Rows, upload: _Upload) -> list[Taken]:
+        found = [one if isinstance(one, Taken) else self._enter(rows, one, upload.came_by) for one in upload.looked]
+        new = [taken.instance for taken in found if taken.is_new]
+        if new:
+            words = f"{len(new)} images"
+            record(session, who=upload.who, did="received", subject=words, by=upload.came_by, images=new)
+        if upload.then is not None:
+            upload.then(session, found)
+        return found
 
     def _look(self, file: Arrived, together: str) -> _Known | Taken:
         """Check what a file says of itself, and move it into the archive."""
@@ -133,6 +149,8 @@ class Intake:
                 series=_uid(header.series, "Series Instance UID") or _made_up((together or sha256) + "series"),
             )
         except (ImageError, ServiceError) as fault:
+            if isinstance(fault, ServiceError) and fault.status >= 500:  # not the file's fault
+                raise
             return Taken(name=file.name, problem=_named(fault, file))
 
     def _header(self, path: Path) -> Header:
@@ -169,62 +187,48 @@ class Intake:
             )
         return header
 
-    def _enter(self, session: Session, file: _Known, came_by: str) -> Taken:
-        name, taken = file.arrived.name, (file.instance, file.study)
-        there = session.scalars(select(Instance).where(Instance.uid == file.instance)).first()
+    def _enter(self, rows: Rows, file: _Known, came_by: str) -> Taken:
+        name, there = file.arrived.name, rows.instances.get(file.instance)
         if there is not None:
             if there.sha256 == file.sha256:
-                return Taken(name=name, instance=taken[0], study=there.series.study.uid)
+                return Taken(name=name, instance=there.uid, study=there.series.study.uid)
             return Taken(name=name, problem=_other_content(name))
-        series = session.scalars(select(Series).where(Series.uid == file.series)).first()
+        series = rows.series.get(file.series)
         if series is not None and series.study.uid != file.study:
             return Taken(name=name, problem=_other_study(name))
-        try:
-            with session.begin_nested():
-                self._add(session, file, came_by)
-        except IntegrityError:  # another process was quicker
-            return self._enter(session, file, came_by)
-        return Taken(name=name, instance=taken[0], study=taken[1], is_new=True)
+        self._add(rows, file, came_by)
+        return Taken(name=name, instance=file.instance, study=file.study, is_new=True)
 
-    def _add(self, session: Session, file: _Known, came_by: str) -> None:
+    def _add(self, rows: Rows, file: _Known, came_by: str) -> None:
         header, tags, at = file.header, file.header.tags, now()
-        study = session.scalars(select(Study).where(Study.uid == file.study).with_for_update()).first()
-        if study is None:
-            patient = (
-                header.patient if self.settings.keep_patient_ids else self.store.key.hash_patient(header.patient)
-            )
-            study = Study(
-                uid=file.study,
-                patient=_plain(patient or "")[:64],
-                description=_plain(tags.get("body_part", "")),
-                taken_on=tags.get("month", ""),
-                received_at=at,
-                sums={},
-                n_images=0,
-            )
-            session.add(study)
+        study = rows.studies.get(file.study) or rows.add_study(
+            uid=file.study,
+            patient=_plain(self._patient(header.patient) or "")[:64],
+            description=_plain(tags.get("body_part", "")),
+            taken_on=tags.get("month", ""),
+            received_at=at,
+        )
         study.changed_at = at
         study.n_images += 1
-        series = session.scalars(select(Series).where(Series.uid == file.series)).first()
-        if series is None:
-            series = Series(uid=file.series, study=study, modality=_plain(tags.get("modality", ""))[:16])
-            session.add(series)
-        session.add(
-            Instance(
-                uid=file.instance,
-                series=series,
-                sha256=file.sha256,
-                format=header.format,
-                n_bytes=file.n_bytes,
-                n_frames=header.n_frames,
-                rows=header.rows,
-                columns=header.columns,
-                place=_place(tags.get("position_mm") or tags.get("slice")),
-                came_by=came_by,
-                received_at=at,
-            )
+        series = rows.series.get(file.series) or rows.add_series(
+            uid=file.series, study=study, modality=_plain(tags.get("modality", ""))[:16]
         )
-        session.flush()
+        rows.add_instance(
+            uid=file.instance,
+            series=series,
+            sha256=file.sha256,
+            format=header.format,
+            n_bytes=file.n_bytes,
+            n_frames=header.n_frames,
+            rows=header.rows,
+            columns=header.columns,
+            place=_place(tags.get("position_mm") or tags.get("slice")),
+            came_by=came_by,
+            received_at=at,
+        )
+
+    def _patient(self, patient: str | None) -> str | None:
+        return patient if self.settings.keep_patient_ids else self.store.key.hash_patient(patient)
 
 
 def _uid(text: str | None, what: str) -> str:

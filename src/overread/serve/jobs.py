@@ -45,6 +45,8 @@ class HandedIn:
     job_id: str
     images: tuple[str, ...]
     """UIDs of those that came by themselves"""
+    is_new: bool
+    """whether none of these was here before"""
     has_archives: bool
     """whether more will come out of archives"""
 
@@ -104,11 +106,12 @@ class Jobs:
                 kinds = [problem["kind"] for problem in job.problems]
                 record(session, who=who, did="refused", subject=f"{len(kinds)} files", by=came_by, kinds=kinds)
 
-        self.intake.take(images[first:], came_by=came_by, who=who, together=study_of(job_id), then=note)
+        taken += self.intake.take(images[first:], came_by=came_by, who=who, together=study_of(job_id), then=note)
         self._on_new()
         if held:
             self._wake.set()
-        return HandedIn(job_id=job_id, images=tuple(uids), has_archives=bool(held))
+        is_new = all(one.is_new or one.problem is not None for one in taken)
+        return HandedIn(job_id=job_id, images=tuple(uids), is_new=is_new, has_archives=bool(held))
 
     def _take(self, files: Sequence[Arrived], job_id: str, *, came_by: str, who: str) -> list[Taken]:
         found: list[Taken] = []

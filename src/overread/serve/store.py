@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from overread.disk import remove_leftovers
 from overread.errors import ServiceError, SettingsError
-from overread.serve.archive import Archive
+from overread.serve.archive import Archive, no_room
 from overread.serve.identity import SiteKey, read_key
 from overread.serve.migrate import migrate
 
@@ -119,11 +119,7 @@ def _told() -> Iterator[None]:
     except DBAPIError as fault:
         words = str(fault.orig).splitlines()[0] if str(fault.orig) else type(fault.orig).__name__
         if "full" in words.lower() or "no space" in words.lower():
-            raise ServiceError(
-                "The disk of the store is full. Nothing that was taken in is lost; free some space and try again.",
-                kind="store-full",
-                status=507,
-            ) from fault
+            raise no_room() from fault
         if fault.connection_invalidated or type(fault).__name__ in ("OperationalError", "InterfaceError"):
             raise ServiceError(
                 f"The store's database does not answer ({_without_address(words)}). Try again in a moment; "

@@ -19,6 +19,8 @@ from overread.serve.tables import Step, now
 START = "0" * 64
 _LOCK = 0x6F766572
 _PIECE = 1000
+_LAST = "last step"
+"""of a session's transaction, which alone may write any until it ends"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +36,17 @@ class Verified:
 
 
 def record(session: Session, *, who: str, did: str, subject: str = "", **details: Any) -> Step:
-    """Add a step within the caller's transaction: it is written if, and only if, what it tells of is."""
-    if session.get_bind().dialect.name == "postgresql":
-        # SQLite has one writer at a time; here two would take the same number
-        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    session.flush()
-    last = session.scalars(select(Step).order_by(Step.number.desc()).limit(1)).first()
+    """Add a step within the caller's transaction: it is written if, and only if, what it tells of is.
+
+    Rows of studies are locked before, and never after: two that wait for each other would both have to give up.
+    """
+    last: Step | None = session.info.get(_LAST)
+    if last is None or last not in session:  # undone, with what it told of
+        if session.get_bind().dialect.name == "postgresql":
+            # SQLite has one writer at a time; here two would take the same number
+            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        session.flush()
+        last = session.scalars(select(Step).order_by(Step.number.desc()).limit(1)).first()
     step = Step(
         number=last.number + 1 if last else 1,
         at=now(),
@@ -51,7 +58,7 @@ def record(session: Session, *, who: str, did: str, subject: str = "", **details
     )
     step.hash = hash_of(step)
     session.add(step)
-    session.flush()
+    session.info[_LAST] = step
     return step
 
 

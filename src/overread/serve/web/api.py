@@ -107,17 +107,22 @@ def _take(service: Service, files: list[UploadFile], came_by: str, who: str) -> 
 async def _wait_for(service: Service, handed_in: HandedIn, seconds: float) -> None:
     """Come back when all images of an upload have their answer, or the time is over."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        heard = service.bell.call_for(handed_in.images or [handed_in.job_id])
-        try:
-            if await run_in_threadpool(_is_done, service, handed_in.job_id):
+    heard = service.bell.call_for(handed_in.images)
+    is_new = handed_in.is_new and not handed_in.has_archives
+    try:
+        while (left := until - time.monotonic()) > 0:
+            # another process may answer, and rings no bell here
+            if not is_new and await run_in_threadpool(_is_done, service, handed_in.job_id):
                 return
-            with suppress(TimeoutError):  # another process may answer, and rings no bell here
+            is_new = False
+            if handed_in.has_archives:
+                await asyncio.sleep(min(left, _ASK_AGAIN_S))
+                continue
+            with suppress(TimeoutError):
                 await asyncio.wait_for(heard.wait(), min(left, _ASK_AGAIN_S))
-            if heard.is_set() and not handed_in.has_archives:
                 return
-        finally:
-            service.bell.forget(handed_in.images or [handed_in.job_id], heard)
+    finally:
+        service.bell.forget(handed_in.images, heard)
 
 
 def _is_done(service: Service, job_id: str) -> bool:

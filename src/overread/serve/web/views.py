@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from overread.errors import ServiceError
 from overread.serve.summary import mean_probabilities
@@ -176,7 +176,7 @@ def _images(session: Session, uids: Sequence[str]) -> Sequence[Instance]:
             .where(Instance.uid.in_(uids[start : start + _MOST_ASKED]))
             .options(
                 selectinload(Instance.predictions).defer(Answer.maps),
-                selectinload(Instance.series).selectinload(Series.study),
+                joinedload(Instance.series).joinedload(Series.study),
             )
         )
         found.update((row.uid, row) for row in rows)

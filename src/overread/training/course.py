@@ -86,7 +86,7 @@ class _Course:
         self.n_classes, self.machine, self.folder, self.watch = n_classes, machine, folder, watch
 
     def run(self) -> None:
-        """Go through the phases that are left, as long as each gains."""
+        """Go through the phases that are left, as long as they gain, or promise to."""
         for number, phase in enumerate(self.phases):
             if any(self._began(later) for later in self.phases[number + 1 :]):
                 continue

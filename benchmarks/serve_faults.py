@@ -26,14 +26,15 @@ from tests.serve.killing import Killed, copies, kill_node, kill_predictions, kil
 
 from overread.run.job import machine, versions
 
-PARTS = ("uploads", "predictions", "sends-web", "sends-dimse")
+PARTS = {"uploads": 100, "predictions": 12, "sends-web": 30, "sends-dimse": 30}
+"""images of each kill: so many that there are new ones until the last"""
 
 
 def run(part: str, model: Path, slices: list[Path], folder: Path, *, n_kills: int, rng: random.Random) -> Killed:
     """Kill in one part."""
     folder.mkdir()
-    store, n_files = folder / "store", (12 if part == "predictions" else 8) * n_kills
-    files = copies(slices, folder, n_files)
+    store = folder / "store"
+    files = copies(slices, folder, PARTS[part] * n_kills)
     if part == "uploads":
         return kill_service(model, files, store, n_kills=n_kills, rng=rng)
     if part == "predictions":
@@ -60,10 +61,11 @@ def main() -> None:
             killed = run(part, args.model, slices, folder, n_kills=n_kills, rng=rng)
             words = [sys.executable, "-m", "overread", "store", "verify", "--store", str(folder / "store")]
             proof = subprocess.run(words, capture_output=True, text=True)
+            sends = f", a result was on its way at {sum(n > 0 for n in killed.n_sending)}" if "sends" in part else ""
             print(
                 f"{part}, seed {args.seed}: {n_kills} kills in {time.monotonic() - began:.0f} s; "
                 f"{len(killed.acknowledged)} images acknowledged, all there, answered once; images waited at "
-                f"{sum(n > 0 for n in killed.n_waiting)} kills, results at {sum(n > 0 for n in killed.n_unsent)}; "
+                f"{sum(n > 0 for n in killed.n_waiting)} kills{sends}; "
                 f"store verify: exit code {proof.returncode}",
                 flush=True,
             )

@@ -38,6 +38,8 @@ class Killed:
     """images without an answer when it was killed"""
     n_unsent: list[int] = field(default_factory=list)
     """results that were not sent yet"""
+    n_sending: list[int] = field(default_factory=list)
+    """results that were on their way: nobody has heard whether they came"""
 
 
 def copies(slices: Sequence[Path], folder: Path, n: int) -> list[Path]:
@@ -216,6 +218,8 @@ def _note(killed: Killed, process: subprocess.Popen[bytes], killer: threading.Ti
     store = open_store(folder)
     killed.n_waiting.append(n_waiting(store))
     killed.n_unsent.append(n_unsent(store))
+    with store.read() as session:
+        killed.n_sending.append(len(session.scalars(select(Sending.id).where(Sending.state == "sending")).all()))
     store.close()
 
 

@@ -135,8 +135,8 @@ class TrainSettings:
     learn: str = setting(
         "auto",
         "what learns: head (the new last layer alone, solved to its optimum on what the network gives), grow (the "
-        "head; then the last stage; then all, where that promises a gain in validation), all (from the first epoch on), "
-        "or auto (grow on a CPU, all on a GPU or without pretrained weights)",
+        "head; then the last stage; then all, where that promises a gain in validation), all (from the first epoch "
+        "on), or auto (grow on a CPU, all on a GPU or without pretrained weights)",
         choices=("auto", "head", "grow", "all"),
     )
     freeze: int = setting(0, "how many stages from the input keep their pretrained weights")

@@ -45,7 +45,7 @@ def test_the_last_phase_trains_as_it_was_asked_to() -> None:
     alone, trial, whole = plan(asked, CPU, 6)
     assert (alone.solved, trial.solved, whole.solved) == (True, False, False)
     assert (alone.trial, trial.trial, whole.trial) == (False, True, False)
-    assert (whole.settings.epochs, whole.settings.learning_rate) == (4, 1e-3)  # half of them, as it begins halfway
+    assert (whole.settings.epochs, whole.settings.learning_rate) == (7, 1e-3)
     assert (trial.still, whole.still) == (True, True)
     assert not plan(TrainSettings(learn="all"), CPU, 6)[0].still
     assert plan(TrainSettings(patience=3), CPU, 6)[-1].settings.patience == 3

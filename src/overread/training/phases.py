@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +14,6 @@ from overread.training.machine import Machine
 TRIAL_EPOCHS = 10
 TRIAL_PATIENCE = 2
 TRIAL_VIEWS = 2
-WHOLE_SHARE = 0.5
-"""of the epochs that were asked for: what the last phase takes, whose head and last stage have learned already"""
 WHOLE_PATIENCE = 5
 GLANCE_IMAGES = 256
 """what everything learns from before it is decided whether that is worth an hour"""
@@ -73,12 +70,7 @@ def plan(settings: TrainSettings, machine: Machine, n_stages: int) -> tuple[Phas
     )
     if settings.freeze == head - 1:
         return (alone, trial)
-    whole = dataclasses.replace(
-        settings,
-        epochs=math.ceil(WHOLE_SHARE * settings.epochs),
-        patience=settings.patience or WHOLE_PATIENCE,
-        head_rate=1.0,
-    )
+    whole = dataclasses.replace(settings, patience=settings.patience or WHOLE_PATIENCE, head_rate=1.0)
     return (alone, trial, Phase(first=settings.freeze, settings=whole, still=True))
 
 

@@ -100,8 +100,6 @@ def numbers(rng: Rng, content: bytes) -> bytes:
         "WindowWidth",
         "PixelSpacing",
         "ImagePositionPatient",
-    )
-    names += (
         "ImageOrientationPatient",
         "InstanceNumber",
         "SeriesNumber",

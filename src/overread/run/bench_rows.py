@@ -66,20 +66,19 @@ class Measuring:
         self.work: list[Row] = []
         self.remarks: list[str] = [] if (busy := limits.busy()) is None else [busy]
         self.seconds = settings.seconds
-        self.learning = MATRIX, 0.0
-        """what training on the CPU is held against, in words and in FLOP a second: the product in its precision"""
 
     def run(self) -> None:
         """Measure everything that this machine can."""
-        matrix = self._matrix()
+        matrix = self._limit(f"{MATRIX}, float32", "GFLOP/s", limits.matrix_rates, seconds=self.seconds / 2, do=_BUSY)
+        learning = self._bfloat16(matrix) if limits.has_torch() else None
         copied = self._limit(COPY, "GB/s", limits.copy_rates, seconds=self.seconds / 2, do=_MODULES)
         paths = self._read()
         if limits.has_torch():
             self._gather(copied)
         self._predict(paths, matrix)
         if limits.has_torch():
-            of, peak = self.learning
-            self._train("cpu", of=of, peak=peak, do=_TRAIN)
+            of = MATRIX if learning is None else f"{MATRIX} in bfloat16"
+            self._train("cpu", of=of, peak=learning or matrix, do=_TRAIN)
         else:
             self.remarks.append(
                 "Left out: training and bfloat16. They take PyTorch, which is not installed: "
@@ -88,21 +87,18 @@ class Measuring:
         if limits.has_gpu():
             self._on_gpu()
 
-    def _matrix(self) -> float:
-        peak = self._limit(f"{MATRIX}, float32", "GFLOP/s", limits.matrix_rates, seconds=self.seconds / 2, do=_BUSY)
-        self.learning = MATRIX, peak
-        if limits.has_torch():
-            what, side = f"{MATRIX}, bfloat16", limits.SIDE
-            self._begin(what)
-            rates = limits.torch_matrix_rates("cpu", "bfloat16", seconds=self.seconds / 4, side=side)
-            if network.learns_in_bfloat16():
-                self._add_limit(what, "GFLOP/s", rates, do=_BFLOAT16)
-                self.learning = f"{MATRIX} in bfloat16", rates.high
-            elif rates.high > WORTH * peak:
-                self._add_limit(what, "GFLOP/s", rates, do=_NO_BFLOAT16)
-            else:
-                self.remarks.append("bfloat16 is no faster than float32 on this processor, and left out.")
-        return peak
+    def _bfloat16(self, float32: float) -> float | None:
+        """The best product in bfloat16, in FLOP a second, where training on the CPU takes it; None where not."""
+        what, side = f"{MATRIX}, bfloat16", limits.SIDE
+        self._begin(what)
+        rates = limits.torch_matrix_rates("cpu", "bfloat16", seconds=self.seconds / 4, side=side)
+        if network.learns_in_bfloat16():
+            return self._add_limit(what, "GFLOP/s", rates, do=_BFLOAT16)
+        if rates.high > WORTH * float32:
+            self._add_limit(what, "GFLOP/s", rates, do=_NO_BFLOAT16)
+        else:
+            self.remarks.append("bfloat16 is no faster than float32 on this processor, and left out.")
+        return None
 
     def _read(self) -> list[Path]:
         cores, settings = limits.n_cores(), ImageSettings(size_px=self.settings.size_px, window="brain")

@@ -102,7 +102,10 @@ class _Course:
                 self.watch.say("There is nothing left to gain in validation: what lies below stays as it was.")
                 return
             if phase.trial and not self._gained() and not self._promises(self.phases[number + 1 :]):
-                self.watch.say("The last stage gained nothing in validation: what lies below stays as it was.")
+                self.watch.say(
+                    "The last stage gained nothing in validation, nor does anything deeper promise to: "
+                    "what lies below stays as it was."
+                )
                 return
 
     def _title(self, phase: Phase) -> str:
@@ -145,7 +148,7 @@ class _Course:
             return False
         self._take_the_best()
         phase = glance(following[0])
-        trainer = self._trainer(phase, views=phase.settings.views, room=phase.settings.views)
+        trainer = self._trainer(phase, views=phase.settings.views, room=following[0].settings.views)
         trainer.run_epoch(0, before=len(self.progress.history), at_most=GLANCE_IMAGES)
         fed, before = trainer.fed, self.progress.losses
         logits = run_over(fed.network, fed.val, machine=self.machine, watch=self.watch, what="a glance at all stages")

@@ -83,6 +83,7 @@ def glance(phase: Phase) -> Phase:
         schedule="cosine",  # it has to settle: what is measured behind steps of full length is mostly their noise
         warmup=0.0,
         label_smoothing=0.0,
+        views=min(TRIAL_VIEWS, phase.settings.views),
     )
     return dataclasses.replace(phase, settings=settings, trial=True)
 

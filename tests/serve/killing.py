@@ -121,12 +121,16 @@ def kill_predictions(model: Path, files: Sequence[Path], folder: Path, *, n_kill
 def kill_node(
     model: Path, files: Sequence[Path], folder: Path, *, n_kills: int, rng: random.Random, way: str = "by_web"
 ) -> Killed:
-    """Kill a node while images come in and results go to an Orthanc, `by_web` or `by_dimse`; prove what is left."""
+    """Kill a node while images come in and results go to an Orthanc, `by_web` or `by_dimse`; prove what is left.
+
+    The road to it is slow, so that many a kill falls into a sending.
+    """
     killed, left, port = Killed(), list(files), free_port()
     pacs = Orthanc(folder.with_name(f"{folder.name}-pacs"), node_port=port)
     pacs.start()
+    address, road = pacs.by_slow_road(way)
     words = ["node", str(model), "--store", str(folder), "--port", str(port), "--quiet-s", "0.5"]
-    words += ["--send-to", getattr(pacs, way)]
+    words += ["--send-to", address]
     to = parse_destination(f"OVERREAD@127.0.0.1:{port}")
     try:
         for _ in range(n_kills):
@@ -154,6 +158,7 @@ def kill_node(
         assert len(sent) == len(set(sent))
         store.close()
     finally:
+        road.close()
         pacs.stop()
     return killed
 

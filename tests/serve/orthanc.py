@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.serve.slow_road import SlowRoad
 
 PROGRAM = Path("/usr/sbin/Orthanc")
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -68,6 +69,12 @@ class Orthanc:
     @property
     def by_web(self) -> str:
         return f"http://127.0.0.1:{self.http_port}/dicom-web"
+
+    def by_slow_road(self, way: str) -> tuple[str, SlowRoad]:
+        """Its address `by_web` or `by_dimse` over a slow road, and that road."""
+        port = self.http_port if way == "by_web" else self.dicom_port
+        road = SlowRoad(port)
+        return str(getattr(self, way)).replace(f":{port}", f":{road.port}"), road
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:

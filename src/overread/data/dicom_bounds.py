@@ -32,7 +32,7 @@ def read_bounded(path: Path, *, inflated: bytes | None = None, **more: Any) -> D
     most = _MOST_SEQUENCE_BYTES + size // _BYTES_A_SEQUENCE_BYTE
     for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would take sequences apart)
         element = dataset.get_item(tag)
-        if isinstance(element, RawDataElement) and len(element.value or b"") > most and _is_sequence(element):
+        if isinstance(element, RawDataElement) and len(element.value or b"") > most and is_sequence(element):
             raise _too_many(path)
     if inflated is not None:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -59,7 +59,8 @@ class _Named(io.BytesIO):
         self.name = str(path)
 
 
-def _is_sequence(element: RawDataElement) -> bool:
+def is_sequence(element: RawDataElement) -> bool:
+    """Whether an element holds items, by its own word or by the dictionary's."""
     if element.VR == "SQ":
         return True
     try:

@@ -128,7 +128,7 @@ def _check_no_window(image: Image, settings: ImageSettings) -> None:
     if settings.windows_hu():
         raise ImageError(
             f"The window {settings.window} needs Hounsfield units, and this {image.header.format} file holds "
-            "a picture whose values were windowed already. Use --window header, or give the DICOM files.",
+            "a picture whose values were windowed already. Give the DICOM file, or train with --window header.",
             kind="no-hounsfield",
         )
 
@@ -140,6 +140,6 @@ def _check_hounsfield(image: Image, settings: ImageSettings) -> None:
         modality = image.header.tags.get("modality", "not stated")
         raise ImageError(
             f"The window {settings.window} needs Hounsfield units, and this DICOM file has none (modality "
-            f"{modality}). Use --window header, or numbers such as --window 600/1200.",
+            f"{modality}). Train with --window header, or with numbers such as --window 600/1200.",
             kind="no-hounsfield",
         )

@@ -129,6 +129,7 @@ def test_the_work_list_is_found_again(running: Running, slices: list[Path], pict
     assert total("search=%25") == total("search=_") == 0
     assert total("state=answered") == 4
     assert total("state=waiting") == total("verdict=agree") == total("since=2999-01-01") == 0
+    assert "No study fits" in running.client.get("/?since=2999-01-01").text
     assert total(f"label={page['studies'][0]['label']}") >= 1
 
 

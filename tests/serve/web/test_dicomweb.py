@@ -84,6 +84,20 @@ def test_one_odd_object_hides_no_other(client: TestClient, slices: list[Path]) -
     assert plain["00100020"]["Value"] == [dataset.PatientID]
 
 
+def test_a_very_long_attribute_is_told_without_its_value(client: TestClient, slices: list[Path]) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    dataset.private_block(0x0009, "VENDOR", create=True).add_new(0x01, "OB", bytes(1 << 20))
+    dataset.private_block(0x0009, "VENDOR").add_new(0x02, "OB", b"short ")
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    assert _stow(client, [stream.getvalue(), slices[1].read_bytes()]).status_code == 200
+    response = client.get(f"/dicom-web/studies/{dataset.StudyInstanceUID}/metadata")
+    (long, plain) = _strict(response)
+    assert len(response.content) < 100_000
+    assert (long["00091001"], long["00091002"]) == ({"vr": "OB"}, {"vr": "OB", "InlineBinary": "c2hvcnQg"})
+    assert plain["00080018"]["Value"] == [pydicom.dcmread(slices[1]).SOPInstanceUID]
+
+
 def _strict(response: Any) -> Any:
     def no_number(name: str) -> None:
         raise ValueError(name)

@@ -26,6 +26,8 @@ router = APIRouter(prefix="/api/v1", tags=["overread"])
 Json = dict[str, Any]
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$")]
 Frame = Annotated[int, Path(ge=0, le=1_000_000)]
+Since = Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2}(T[0-9:.]{1,15}Z?)?)?$")]
+"""a day, or a time of it, in UTC"""
 _ASK_AGAIN_S = 1.0
 _MOST_WAIT_S = 300
 _UPLOAD = {
@@ -155,7 +157,7 @@ def studies(
     label: Annotated[str, Query(max_length=256)] = "",
     state: Literal["", "waiting", "answered", "problem"] = "",
     verdict: Literal["", "agree", "disagree", "none"] = "",
-    since: Annotated[str, Query(pattern=r"^(\d{4}-\d{2}-\d{2}(T[0-9:.]{1,15}Z?)?)?$")] = "",
+    since: Since = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
 ) -> Json:

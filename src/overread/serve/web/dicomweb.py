@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import secrets
@@ -13,11 +14,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydicom import DataElement, Dataset, dcmread
+from pydicom import DataElement, Dataset
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 
 from overread.data.dicom import load
+from overread.data.dicom_bounds import is_sequence
 from overread.data.guard import guarded
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
@@ -44,6 +47,8 @@ _OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type":
 _PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
+_MOST_INLINE_BYTES = 1 << 18
+"""of one attribute's value in a header that is told as JSON"""
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
@@ -233,11 +238,14 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
 def _json(content: Any, status: int = 200) -> Response:
     if content == [] and status == 200:
         return Response(status_code=204)
+    return Response(_text(content), status_code=status, media_type=JSON)
+
+
+def _text(content: Any) -> str:
     try:
-        text = json.dumps(content, allow_nan=False)
+        return json.dumps(content, allow_nan=False)
     except ValueError:
-        text = json.dumps(_without_nan(content))
-    return Response(text, status_code=status, media_type=JSON)
+        return json.dumps(_without_nan(content))
 
 
 def _without_nan(content: Any) -> Any:
@@ -275,11 +283,22 @@ def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
 
 
 def _metadata(held: Sequence[Held]) -> Response:
-    return _json([_attributes(one) for one in held])
+    """One after the other: the headers of a study may be larger than memory."""
+    pieces = (("[" if number == 0 else ",") + _text(_attributes(one)) for number, one in enumerate(held))
+    return StreamingResponse(itertools.chain(pieces, ["]"]), media_type=JSON)
 
 
 def _attributes(held: Held) -> dict[str, Any]:
-    with guarded(held.path):
-        dataset = dcmread(held.path, stop_before_pixels=True, force=True)
+    """An object's header; of one that cannot be told, its UIDs. The value of a very long attribute is left out."""
+    with suppress(ImageError), guarded(held.path):
+        dataset = load(held.path, pixels=False)
+        for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would read all values)
+            element = dataset.get_item(tag)
+            is_raw = isinstance(element, RawDataElement) and not is_sequence(element)
+            if is_raw and len(element.value or b"") > _MOST_INLINE_BYTES:
+                dataset[tag] = element._replace(value=b"", length=0)
         found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
         return found
+    return as_json(
+        {"StudyInstanceUID": held.study, "SeriesInstanceUID": held.series, "SOPInstanceUID": held.instance}
+    )

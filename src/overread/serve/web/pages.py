@@ -14,7 +14,7 @@ from starlette.templating import Jinja2Templates
 from overread.report.colours import heat_colours
 from overread.serve.summary import share
 from overread.serve.web import views
-from overread.serve.web.api import Uid, service_of
+from overread.serve.web.api import Since, Uid, service_of
 
 HERE = Path(__file__).parent
 A_PAGE = 50
@@ -53,11 +53,12 @@ def work_list(
     label: Annotated[str, Query(max_length=256)] = "",
     state: Literal["", "waiting", "answered", "problem"] = "",
     verdict: Literal["", "agree", "disagree", "none"] = "",
+    since: Since = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
     """The studies that there are, and the place to drop new ones."""
     service = service_of(request)
-    wanted = {"search": search, "label": label, "state": state, "verdict": verdict}
+    wanted = {"search": search, "label": label, "state": state, "verdict": verdict, "since": since}
     with service.store.read() as session:
         found = views.studies_view(session, wanted, limit=A_PAGE, offset=(page - 1) * A_PAGE)
     n_pages = max(1, -(-found["total"] // A_PAGE))

@@ -134,7 +134,8 @@ class Kept:
                 for chosen in in_order(n, batch_size=EVALUATION_BATCH):
                     share = world.share(len(chosen))
                     inputs = self._pixels.inputs(chosen, generator, share.rows)
-                    with self._machine.autocast() if view else nullcontext():  # changed views are for learning alone
+                    # what is learned from may be rough, what is measured on may not
+                    with self._machine.autocast() if self._pixels.augment else nullcontext():
                         made = _last(self._before(inputs))
                     made = world.gather_rows(made.clamp(-LARGEST, LARGEST).half().cpu(), len(chosen))
                     self._views[view, chosen] = made.numpy()

@@ -37,6 +37,7 @@ from overread.data.image import prepare, read_image
 from overread.data.phantom import PhantomSettings, make_phantoms
 from overread.run.job import machine, versions
 from overread.settings import ImageSettings
+from processes import family
 
 SIDE_PX, WAVES, IMAGES_A_PATIENT, A_FOLDER = 64, 24, 5, 1000
 SUCCEEDED = (0, 1)
@@ -197,18 +198,6 @@ class OwnMemory:
     def _watch(self) -> None:
         while not self.over.wait(0.1):
             self.most_kb = max(self.most_kb, sum(map(anonymous_kb, family(self.pid))))
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for one in found:
-        try:
-            listed = "".join(path.read_text() for path in Path(f"/proc/{one}/task").glob("*/children"))
-        except OSError:
-            continue
-        found += [int(child) for child in listed.split()]
-    return found
 
 
 def anonymous_kb(pid: int) -> int:

@@ -20,6 +20,8 @@ from pydicom.uid import UID
 from pynetdicom import AE, StoragePresentationContexts, evt
 from pynetdicom.dimse_primitives import C_STORE
 
+from processes import memory_mb
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.serve.hostile import OUTSIDE, PAYLOAD, good_files, hostile
 
@@ -64,9 +66,8 @@ class Program:
         )
 
     def measure(self, what: str = "VmRSS") -> float:
-        """Memory in MB."""
-        found = re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
-        return int(found.group(1)) / 1024 if found else 0.0
+        """Memory in MB, of all its processes together."""
+        return memory_mb(self.process.pid, what)
 
     def memory_said(self) -> str:
         """Memory in words."""

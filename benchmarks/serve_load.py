@@ -4,7 +4,7 @@ Each client sends one DICOM file, waits for its answer, and sends the next, over
 own, so that none is answered from what is there. The clients share the cores with the service, and `predict` has
 none; so they are sockets in one process that send bytes made beforehand, and what they take of a core is printed.
 Printed too: images a second of both, their ratio, the median and the 99th percentile of the time to an answer,
-errors, and the service's memory from the beginning to the end.
+errors, and the memory of the service's processes from the beginning to the end.
 
     python benchmarks/serve_load.py MODEL DICOM-FOLDER --clients 32 --seconds 60
 """
@@ -36,6 +36,7 @@ import pydicom  # noqa: E402
 
 from overread.predict import Predictor  # noqa: E402
 from overread.run.job import machine, versions  # noqa: E402
+from processes import memory_mb  # noqa: E402
 
 _UID = b"1.2.826.0.1.3680043.8.498.1000000000"
 _BOUNDARY = b"----overread-load"
@@ -47,14 +48,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def rss_mb(process: subprocess.Popen[bytes]) -> float:
-    """Resident memory of a process that must be alive."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"The service has ended with {process.poll()}.")
 
 
 class Files:
@@ -137,13 +130,13 @@ def put_under_load(
         for key, events in selector.select(_PATIENCE_S):
             serve_one(key.data, events, selector, load, files if time.monotonic() < until else None)
         if time.monotonic() >= look_at:
-            load.memory_mb.append(rss_mb(process))
+            load.memory_mb.append(memory_mb(process.pid))
             look_at += seconds / 4
         if time.monotonic() > until + _PATIENCE_S:
             load.errors.append(f"{len(selector.get_map())} requests without an answer")
             break
     load.took_s, load.cpu_s = time.monotonic() - began, time.process_time() - cpu
-    load.memory_mb.append(rss_mb(process))
+    load.memory_mb.append(memory_mb(process.pid))
     return load
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from overread.data import stream
 from overread.data.image import Image, prepare
 from overread.predict import load
 from overread.serve.answering import Answerer
+from overread.serve.apart import _Child
 from overread.serve.intake import Intake
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.proof import prove
@@ -227,3 +231,35 @@ def test_one_image_that_fails_takes_no_other_with_it(
         study = session.scalars(select(Study)).one()
     assert states == ["answered", "refused", "answered", "answered"]
     assert (study.n_answered, study.n_refused) == (4, 1)
+
+
+def test_an_image_that_kills_the_process_that_predicts_kills_no_other(
+    store: Store, model_folder: Path, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them among images that several threads ask for."""
+    _take(store, slices)
+    with store.read() as session:
+        rows = list(session.scalars(select(Instance).order_by(Instance.id)))
+    deadly = {rows[1].sha256, rows[10].sha256}
+    ask = _Child.ask
+
+    def kill(self: _Child, paths: Sequence[str], *, maps: bool) -> Any:
+        answers = ask(self, paths, maps=maps)
+        if deadly & {Path(path).name for path in paths}:
+            os.kill(self._process.pid or 0, signal.SIGKILL)
+        return answers
+
+    monkeypatch.setattr(_Child, "ask", kill)
+    model = ServedModel(model_folder, apart=True)
+    answerer = Answerer(store, model)
+    answerer.start()
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with store.read() as session:
+            states = list(session.scalars(select(Instance.state).order_by(Instance.id)))
+        if "waiting" not in states:
+            break
+        time.sleep(0.05)
+    answerer.stop()
+    model.close()
+    assert states == ["refused" if number in (1, 10) else "answered" for number in range(12)]

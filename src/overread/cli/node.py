@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     ready_logs()
     station = Station(
         open_store(args.store, url=args.database),
-        ServedModel(args.model, engine=args.engine),
+        ServedModel(args.model, engine=args.engine, apart=True),
         settings,
         destinations=args.send_to,
         intake=from_dict(IntakeSettings, given_flags(args, IntakeSettings)),

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     _check_listen(args, asks=asks)
     service = Service(
         store,
-        ServedModel(args.model, engine=args.engine),
+        ServedModel(args.model, engine=args.engine, apart=True),
         from_dict(IntakeSettings, given_flags(args, IntakeSettings)),
         from_dict(JobSettings, given_flags(args, JobSettings)),
     )

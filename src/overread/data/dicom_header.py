@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from pydicom import Dataset
 from pydicom.uid import UID
 
@@ -78,11 +78,27 @@ def macro(dataset: Dataset, frame: int, keyword: str) -> Dataset:
 def number(dataset: Dataset, keyword: str, at: int = 0) -> float | None:
     """One value of a numeric attribute; None where it is absent, empty, malformed or not finite."""
     try:
+        return _number(dataset.get(keyword), at)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _numbers(dataset: Dataset, keyword: str, n: int) -> list[float] | None:
+    """The first n values of a numeric attribute; None where one of them is absent, malformed or not finite."""
+    try:
         value = dataset.get(keyword)
-        value = float(value[at] if hasattr(value, "__getitem__") else value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    found = [one for at in range(n) if (one := _number(value, at)) is not None]
+    return found if len(found) == n else None
+
+
+def _number(value: Any, at: int) -> float | None:
+    try:
+        found = float(value[at] if hasattr(value, "__getitem__") else value)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return value if np.isfinite(value) else None
+    return found if math.isfinite(found) else None
 
 
 def is_colour(dataset: Dataset) -> bool:
@@ -157,8 +173,9 @@ def _tags(dataset: Dataset) -> dict[str, str]:
     measures = macro(dataset, 0, "PixelMeasuresSequence")
     reconstruction = macro(dataset, 0, "CTReconstructionSequence")
     voi = macro(dataset, 0, "FrameVOILUTSequence")
-    spacing = [number(measures, "PixelSpacing", at) for at in (0, 1)]
+    spacing = _numbers(measures, "PixelSpacing", 2)
     window = [number(voi, name) for name in ("WindowCenter", "WindowWidth")]
+    cosines = _numbers(macro(dataset, 0, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
     position = number(macro(dataset, 0, "PlanePositionSequence"), "ImagePositionPatient", 2)
     found = {
         "modality": _text(dataset, "Modality"),
@@ -166,15 +183,15 @@ def _tags(dataset: Dataset) -> dict[str, str]:
         "model": _text(dataset, "ManufacturerModelName"),
         "kernel": _text(reconstruction, "ConvolutionKernel"),
         "window": None if None in window else "/".join(f"{value:g}" for value in window),
-        "spacing_mm": None if None in spacing else "x".join(f"{value:.3f}" for value in spacing),
+        "spacing_mm": None if spacing is None else "x".join(f"{value:.3f}" for value in spacing),
         "thickness_mm": _decimal(number(measures, "SliceThickness")),
         "kvp": _decimal(number(dataset, "KVP")),
         "body_part": _text(dataset, "BodyPartExamined"),
         "slice": _decimal(number(dataset, "InstanceNumber")),
         "position_mm": _decimal(position),
         "photometric": _photometric(dataset) or None,
-        "orientation": _orientation(dataset),
-        "toward": _toward(dataset),
+        "orientation": _orientation(cosines),
+        "toward": _toward(cosines) if cosines else _said_toward(dataset),
         "image_type": _image_type(dataset),
         "burnt_in": _text(dataset, "BurnedInAnnotation"),
         "view": _text(dataset, "ViewPosition"),
@@ -209,28 +226,28 @@ def _month(dataset: Dataset) -> str | None:
     return text[:6] if text[:6].isascii() and text[:6].isdigit() and len(text) >= 6 else None
 
 
-def _orientation(dataset: Dataset) -> str | None:
+def _orientation(cosines: Sequence[float] | None) -> str | None:
     """The plane that the image lies nearest to."""
-    plane = macro(dataset, 0, "PlaneOrientationSequence")
-    cosines = [number(plane, "ImageOrientationPatient", at) for at in range(6)]
-    if None in cosines:
+    if cosines is None:
         return None
-    normal = np.abs(np.cross(np.array(cosines[:3], float), np.array(cosines[3:], float)))
-    return _PLANES[int(normal.argmax())] if normal.any() else None
+    (a, b, c), (d, e, f) = cosines[:3], cosines[3:]
+    normal = [abs(b * f - c * e), abs(c * d - a * f), abs(a * e - b * d)]
+    return _PLANES[normal.index(max(normal))] if any(normal) else None
 
 
-def _toward(dataset: Dataset) -> str | None:
+def _toward(cosines: Sequence[float]) -> str:
     """What of the patient lies at the image's right and at its lower edge, as `L/P` (PS3.3 C.7.6.1.1.1)."""
-    plane = macro(dataset, 0, "PlaneOrientationSequence")
-    cosines = [number(plane, "ImageOrientationPatient", at) for at in range(6)]
-    if None in cosines:
-        said = (_text(dataset, "PatientOrientation") or "").upper()
-        return said if re.fullmatch(r"[LRAPHF]{1,3}/[LRAPHF]{1,3}", said) else None
     ends = []
-    for one in (np.array(cosines[:3], float), np.array(cosines[3:], float)):
-        axis = int(np.abs(one).argmax())
-        ends.append(_ENDS[axis][int(one[axis] > 0)])
+    for one in (cosines[:3], cosines[3:]):
+        axis = max(range(3), key=lambda at: abs(one[at]))
+        ends.append(_ENDS[axis][one[axis] > 0])
     return "/".join(ends)
+
+
+def _said_toward(dataset: Dataset) -> str | None:
+    """The same in the file's own words."""
+    said = (_text(dataset, "PatientOrientation") or "").upper()
+    return said if re.fullmatch(r"[LRAPHF]{1,3}/[LRAPHF]{1,3}", said) else None
 
 
 def _image_type(dataset: Dataset) -> str | None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
+from overread.serve.apart import DiedError
 from overread.serve.model import ServedModel, pack_maps
 from overread.serve.store import Store
 from overread.serve.summary import add_answer
@@ -61,6 +62,7 @@ class Answerer:
         self.me = store.files.name
         self._owed, self._lock_owed = set[int](), threading.Lock()
         """images that were claimed here, and whose answers could not be written"""
+        self._lock_alone = threading.Lock()
         self._on_answer = on_answer or (lambda images, n: None)
         self._wake, self._stop = threading.Event(), threading.Event()
         self._threads = [
@@ -135,15 +137,20 @@ class Answerer:
 
     def _answer_alone(self, image: _Claimed) -> None:
         """Predict one image; where that fails again it is told of, and not tried for ever."""
-        try:
-            self._answer_all([image])
-        except (OverreadError, OSError):
-            raise
-        except Exception:
-            _log.exception("an image cannot be predicted after a fault of overread")
-            words = "This image cannot be predicted, which is a fault in overread. The log has more."
-            p = Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem=words)
-            self._write([_Said(image, [p], True)])
+        for is_last in (False, True):
+            try:
+                with self._lock_alone:
+                    self._answer_all([image])
+            except (OverreadError, OSError):
+                raise
+            except Exception as fault:
+                if isinstance(fault, DiedError) and not is_last:  # of another's image, it may be
+                    continue
+                _log.exception("an image cannot be predicted after a fault of overread")
+                words = "This image cannot be predicted, which is a fault in overread. The log has more."
+                p = Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem=words)
+                self._write([_Said(image, [p], True)])
+            return
 
     def _claim(self) -> list[_Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""

@@ -34,7 +34,7 @@ class Bell:
         """An event of the running loop that is set once all these images have been answered."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            wanted = set(images) - self._rung.keys()
+            wanted = {image for image in images if image not in self._rung}  # `-` would go through all that rang
             call = _Call(loop, len(wanted))
             for image in wanted:
                 self._waiting.setdefault(image, []).append(call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from overread.explain.where import CLASS_MAP, evidence_for
 from overread.model import bundle
 from overread.model.session import ENGINES
 from overread.predict import Predictor
+from overread.serve.apart import PredictorApart
 
 _N_NEAREST = 5
 _FINEST = 64
@@ -36,15 +36,24 @@ class Heat:
 
 
 class ServedModel:
-    """A model folder, opened for service. Raises ModelError where it cannot be used."""
+    """A model folder, opened for service. Raises ModelError where it cannot be used.
 
-    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0], cores: int = 0) -> None:
-        self.predictor = Predictor(folder, engine=engine, cores=cores)
+    apart: whether the network runs in a process of its own.
+    """
+
+    def __init__(self, folder: str | Path, *, engine: str = ENGINES[0], cores: int = 0, apart: bool = False) -> None:
+        opened = PredictorApart if apart else Predictor
+        self.predictor: Predictor | PredictorApart = opened(folder, engine=engine, cores=cores)
         self.folder, self.card = self.predictor.folder, self.predictor.card
         self.name = self.folder.resolve().name
-        self.sha256 = hashlib.sha256((self.folder / bundle.CARD).read_bytes()).hexdigest()
+        self.sha256 = bundle.hash_file(self.folder / bundle.CARD)
         self._examples: Examples | None = examples_of(self.folder, self.card.files)
         self.failed = failed_controls(self.folder, self.card.files, CLASS_MAP)
+
+    def close(self) -> None:
+        """Let go of the process that predicts."""
+        if isinstance(self.predictor, PredictorApart):
+            self.predictor.close()
 
     @property
     def why_no_heat(self) -> str:

@@ -43,4 +43,5 @@ class Service:
         """Finish what is in hand; what waits is kept for the next start."""
         self.jobs.stop()
         self.answerer.stop()
+        self.model.close()
         self.store.close()

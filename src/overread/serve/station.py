@@ -72,6 +72,7 @@ class Station:
         self.node.stop()
         self._stop.set()
         self.answerer.stop()
+        self.answerer.model.close()
         self._thread.join(timeout=120)
         self.store.close()
 

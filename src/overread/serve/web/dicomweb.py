@@ -294,8 +294,9 @@ def _attributes(held: Held) -> dict[str, Any]:
         dataset = load(held.path, pixels=False)
         for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would read all values)
             element = dataset.get_item(tag)
-            is_raw = isinstance(element, RawDataElement) and not is_sequence(element)
-            if is_raw and len(element.value or b"") > _MOST_INLINE_BYTES:
+            if not isinstance(element, RawDataElement) or is_sequence(element):
+                continue
+            if len(element.value or b"") > _MOST_INLINE_BYTES:
                 dataset[tag] = element._replace(value=b"", length=0)
         found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
         return found

@@ -175,11 +175,11 @@ def _images(session: Session, uids: Sequence[str]) -> Sequence[Instance]:
             select(Instance)
             .where(Instance.uid.in_(uids[start : start + _MOST_ASKED]))
             .options(
-                selectinload(Instance.predictions).defer(Answer.maps),
+                joinedload(Instance.predictions).defer(Answer.maps),
                 joinedload(Instance.series).joinedload(Series.study),
             )
         )
-        found.update((row.uid, row) for row in rows)
+        found.update((row.uid, row) for row in rows.unique())
     return [found[uid] for uid in uids if uid in found]
 
 

@@ -26,7 +26,7 @@ from tests.serve.killing import Killed, copies, kill_node, kill_predictions, kil
 
 from overread.run.job import machine, versions
 
-PARTS = {"uploads": 100, "predictions": 12, "sends-web": 30, "sends-dimse": 30}
+PARTS = {"uploads": 100, "predictions": 12, "sends-web": 12, "sends-dimse": 12}
 """images of each kill: so many that there are new ones until the last"""
 
 

@@ -26,6 +26,8 @@ BATCH = 16
 """images to ask about at once: enough to keep the cores busy, few enough for any memory"""
 CHUNK = 8
 """images in one pass, on one core"""
+UNLIKE = "unlike the training images"
+"""why there is no answer, and no promise either"""
 MOST_RUNS = 16
 """passes at once, each of which takes memory; where there are more cores, a pass takes several"""
 
@@ -212,7 +214,7 @@ class Predictor:
 def _why_silent(named: Sequence[str], *, promised: bool, far: bool) -> str | None:
     """Why one class is no answer, in words for a radiologist; None where it is one."""
     if far:
-        return "unlike the training images"
+        return UNLIKE
     if not promised or len(named) == 1:
         return None
     if not named:

@@ -90,6 +90,17 @@ def test_a_result_stands_in_line_once(store: Store, slices: list[Path]) -> None:
     assert asked == []
 
 
+def test_who_stops_waits_for_one_sending_and_not_for_all(store: Store, slices: list[Path]) -> None:
+    _put(store, slices[:5], "PACS@127.0.0.1:1")
+    outbox, _ = _outbox(store, lambda path, to: Sent(outcome="taken", said="0x0000 success"))
+
+    def is_over() -> bool:
+        return any(state == "sent" for state, _, _ in _states(store))
+
+    assert outbox.send_due(is_over) == 1
+    assert outbox.send_due() == 4
+
+
 def test_one_try_finds_out_that_a_destination_is_away(store: Store, slices: list[Path]) -> None:
     _put(store, slices[:5], "AWAY@127.0.0.1:1", "PACS@127.0.0.1:1")
     tried: Counter[str] = Counter()

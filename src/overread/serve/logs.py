@@ -40,7 +40,7 @@ def ready_logs(stream: TextIO | None = None) -> None:
         ("overread", logging.INFO),
         ("uvicorn.error", logging.WARNING),
         ("pynetdicom", logging.ERROR),
-        ("pydicom", logging.ERROR),
+        ("pydicom", logging.CRITICAL),  # what it cannot decode is told of by overread
     ):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [handler], False

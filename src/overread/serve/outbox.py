@@ -41,10 +41,10 @@ class Outbox:
     has: Callable[[Path, str], bool]
     """whether a destination has the object of a file: asked where it may have come without our hearing of it"""
 
-    def send_due(self) -> int:
-        """Send all whose time has come, one after the other; returns how many were taken."""
+    def send_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
+        """Send all whose time has come, one after the other, until it is over; returns how many were taken."""
         n_taken = 0
-        while (claimed := self._claim()) is not None:
+        while not is_over() and (claimed := self._claim()) is not None:
             sending_id, was_uncertain = claimed
             with self.store.read() as session:
                 row = session.get_one(Sending, sending_id)

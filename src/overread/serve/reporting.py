@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -49,8 +50,8 @@ class Reporter:
     _left_out: set[tuple[int, str]] = field(default_factory=set)
     """studies of which no results can be made: until more of their images come, or the node is started again"""
 
-    def report_due(self) -> int:
-        """Report all studies that are complete, answered, and not reported yet; returns how many."""
+    def report_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
+        """Report all studies that are complete, answered and not reported, until it is over; returns how many."""
         before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self.store.read() as session:
             due = session.execute(
@@ -61,6 +62,8 @@ class Reporter:
             ).all()
         n_reported = 0
         for study_id, uid, changed_at in due:
+            if is_over():
+                break
             if (study_id, changed_at) in self._left_out:
                 continue
             try:

@@ -87,8 +87,8 @@ class Station:
         while not self._stop.is_set():
             pause = _LOOK_S
             try:
-                self.reporter.report_due()
-                self.outbox.send_due()
+                self.reporter.report_due(self._stop.is_set)
+                self.outbox.send_due(self._stop.is_set)
             except OverreadError as fault:
                 _log.warning("results wait: %s", getattr(fault, "kind", "failed"))
                 pause = _PATIENCE_S

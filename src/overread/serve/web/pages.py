@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from overread.predict import UNLIKE
 from overread.report.colours import heat_colours
 from overread.serve.summary import share
 from overread.serve.web import views
@@ -103,6 +104,7 @@ def _for_viewer(request: Request) -> dict[str, Any]:
         "colours": heat_colours()[::4].tolist(),
         "why_no_heat": model.why_no_heat,
         "has_sets": bool(model.card.caution.thresholds),
+        "unlike": UNLIKE,
         "sets_why": model.card.caution.sets_why,
     }
 

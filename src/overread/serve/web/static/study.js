@@ -52,6 +52,7 @@ function showAnswer({ image, answer }) {
 }
 
 function setOf(answer) {
+  if (answer.abstains === data.unlike) return `Neither these probabilities nor a set of classes can be relied on for an image ${data.unlike}.`;
   if (answer.set.length) return `Set of possible classes: ${answer.set.join(" or ")}. Such sets ${data.sets_why}.`;
   return data.has_sets ? "Set of possible classes: empty. No class fits this image." : `The model cannot say how sure it is: ${data.sets_why}.`;
 }

@@ -26,7 +26,7 @@ from overread.serve.proof import prove
 from overread.serve.store import Store, open_store
 from overread.serve.tables import Answer, Instance, Sending, Step, Study
 
-_PATIENCE_S = 300
+_PATIENCE_S = 600
 
 
 @dataclass

@@ -7,14 +7,14 @@ import threading
 import time
 from contextlib import suppress
 
-_PIECE = 1 << 14
+_PIECE = 1 << 17
 
 
 class SlowRoad:
     """Passes connections on to a port of this machine. Who goes away on one side is gone on the other at once."""
 
     def __init__(self, to_port: int, *, there_s: float = 0.02, back_s: float = 0.3) -> None:
-        """there_s: before each 16 KiB of what is sent; back_s: before each piece of an answer."""
+        """there_s: before each 128 KiB of what is sent; back_s: before each piece of an answer."""
         self._to_port, self._there_s, self._back_s = to_port, there_s, back_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])

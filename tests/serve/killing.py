@@ -135,7 +135,7 @@ def kill_node(
     try:
         for _ in range(n_kills):
             process = start(*words)
-            killer = _kill_later(process, port, 0.2 + 3 * rng.random())
+            killer = _kill_later(process, port, 0.2 + 9 * rng.random())
             while process.poll() is None:
                 path = left[0] if left else files[-1]
                 if send(path, to, own_aet="TEST").outcome == "taken":

@@ -115,8 +115,12 @@ class Binned:
         }
 
     def slope(self) -> tuple[float, float, float]:
-        """Of the log odds on those predicted, with an interval by the sandwich of the patients."""
-        x = np.stack([np.log(self.p / (1 - self.p)), np.ones(len(self.p))], axis=1)
+        """Of the log odds on those predicted, with an interval by the sandwich of the patients.
+
+        Probabilities count as no nearer to 0 and 1 than 1e-6, as overread says.
+        """
+        p = np.clip(self.p, 1e-6, 1 - 1e-6)
+        x = np.stack([np.log(p / (1 - p)), np.ones(len(p))], axis=1)
 
         def off(beta):
             return self.happened - 1 / (1 + np.exp(-x @ beta))

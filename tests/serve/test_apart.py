@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from overread.serve.apart import DiedError, PredictorApart
 
 
 @pytest.fixture(scope="module")
-def apart(model_folder: Path) -> PredictorApart:
-    return PredictorApart(model_folder)
+def apart(model_folder: Path) -> Iterator[PredictorApart]:
+    made = PredictorApart(model_folder)
+    yield made
+    made.close()
 
 
 def _pid(apart: PredictorApart) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,20 @@ def read_bounded(path: Path, *, inflated: bytes | None = None, **more: Any) -> D
     with _Counted(path, inflated, size) as file:
         dataset = dcmread(file, force=True, **more)
     most = _MOST_SEQUENCE_BYTES + size // _BYTES_A_SEQUENCE_BYTE
-    for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would take sequences apart)
-        element = dataset.get_item(tag)
-        if isinstance(element, RawDataElement) and len(element.value or b"") > most and is_sequence(element):
+    for element in raw_elements(dataset):
+        if len(element.value or b"") > most and is_sequence(element):
             raise _too_many(path)
     if inflated is not None:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
+
+
+def raw_elements(dataset: Dataset) -> Iterator[RawDataElement]:
+    """The elements of a data set that have not been taken apart yet."""
+    for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would take sequences apart)
+        element = dataset.get_item(tag)
+        if isinstance(element, RawDataElement):
+            yield element
 
 
 class _Counted(io.BufferedReader):

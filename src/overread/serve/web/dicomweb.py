@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path as File
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydicom import DataElement, Dataset
-from pydicom.config import IGNORE
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
 
 from overread.data.dicom import load
-from overread.data.dicom_bounds import is_sequence
 from overread.data.guard import guarded
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
 from overread.serve.intake import Arrived, Taken
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
+from overread.serve.web.dicom_json import as_json, header_as_json, to_text
 from overread.serve.web.frames import rendered_png
 from overread.serve.web.related import parts_of
 from overread.serve.web.views import not_found
@@ -47,8 +41,6 @@ _OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type":
 _PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
-_MOST_INLINE_BYTES = 1 << 18
-"""of one attribute's value in a header that is told as JSON"""
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
@@ -220,41 +212,10 @@ def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Respon
     return Response(rendered_png(held.path), media_type="image/png")
 
 
-def as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Attributes by keyword in the DICOM JSON Model (PS3.18 F); a value that is none of its kind is left out."""
-    found: dict[str, Any] = {}
-    for keyword, value in values.items():
-        tag = tag_for_keyword(keyword)
-        if tag is None or value in (None, ""):
-            continue
-        dataset = Dataset()
-        with suppress(ValueError, TypeError, OverflowError):
-            # without validation: it would print the value
-            dataset.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=IGNORE))
-            found.update(dataset.to_json_dict())
-    return found
-
-
 def _json(content: Any, status: int = 200) -> Response:
     if content == [] and status == 200:
         return Response(status_code=204)
-    return Response(_text(content), status_code=status, media_type=JSON)
-
-
-def _text(content: Any) -> str:
-    try:
-        return json.dumps(content, allow_nan=False)
-    except ValueError:
-        return json.dumps(_without_nan(content))
-
-
-def _without_nan(content: Any) -> Any:
-    """JSON knows no NaN and no infinity: they become null."""
-    if isinstance(content, dict):
-        return {name: _without_nan(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    return Response(to_text(content), status_code=status, media_type=JSON)
 
 
 def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:
@@ -284,22 +245,5 @@ def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
 
 def _metadata(held: Sequence[Held]) -> Response:
     """One after the other: the headers of a study may be larger than memory."""
-    pieces = (("[" if number == 0 else ",") + _text(_attributes(one)) for number, one in enumerate(held))
+    pieces = (("[" if number == 0 else ",") + to_text(header_as_json(one)) for number, one in enumerate(held))
     return StreamingResponse(itertools.chain(pieces, ["]"]), media_type=JSON)
-
-
-def _attributes(held: Held) -> dict[str, Any]:
-    """An object's header; of one that cannot be told, its UIDs. The value of a very long attribute is left out."""
-    with suppress(ImageError), guarded(held.path):
-        dataset = load(held.path, pixels=False)
-        for tag in dataset.keys():  # noqa: SIM118 (a data set's own iteration would read all values)
-            element = dataset.get_item(tag)
-            if not isinstance(element, RawDataElement) or is_sequence(element):
-                continue
-            if len(element.value or b"") > _MOST_INLINE_BYTES:
-                dataset[tag] = element._replace(value=b"", length=0)
-        found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-        return found
-    return as_json(
-        {"StudyInstanceUID": held.study, "SeriesInstanceUID": held.series, "SOPInstanceUID": held.instance}
-    )

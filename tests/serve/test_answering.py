@@ -155,7 +155,7 @@ from overread.serve.answering import Answerer
 from overread.serve.model import ServedModel
 from overread.serve.store import open_store
 answerer = Answerer(open_store(sys.argv[1], url=sys.argv[2] or None), ServedModel(sys.argv[3]))
-print(len(answerer._claim()), flush=True)
+print(len(answerer.claims.take()), flush=True)
 time.sleep(60)
 """
 
@@ -170,10 +170,10 @@ def test_what_a_killed_process_was_predicting_is_predicted_by_the_next_at_once(
         assert other.stdout is not None
         assert other.stdout.readline() == "4\n"
         living = Answerer(store, model)
-        living.free_what_is_left()
+        living.claims.free_what_is_left()
         assert living.answer_waiting() == 0
         other.kill()
-    living.free_what_is_left()
+    living.claims.free_what_is_left()
     assert living.answer_waiting() == 4
 
 
@@ -244,10 +244,9 @@ def test_an_image_that_kills_the_process_that_predicts_kills_no_other(
     ask = _Child.ask
 
     def kill(self: _Child, paths: Sequence[str], *, maps: bool) -> Any:
-        answers = ask(self, paths, maps=maps)
-        if deadly & {Path(path).name for path in paths}:
+        if deadly & {Path(path).name for path in paths}:  # before it is asked: it must not be quicker
             os.kill(self._process.pid or 0, signal.SIGKILL)
-        return answers
+        return ask(self, paths, maps=maps)
 
     monkeypatch.setattr(_Child, "ask", kill)
     model = ServedModel(model_folder, apart=True)

@@ -7,17 +7,16 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
 from overread.serve.apart import DiedError
+from overread.serve.claims import Claimed, Claims
 from overread.serve.model import ServedModel, pack_maps
 from overread.serve.store import Store
 from overread.serve.summary import add_answer
@@ -26,9 +25,6 @@ from overread.serve.trail import record
 
 _log = logging.getLogger(__name__)
 
-_PIECE = 8
-"""images that are claimed, predicted and written together"""
-_CLAIM_S = 300
 _ASK_AGAIN_S = 1.0
 """how often the store is asked for images that another process took in"""
 _PATIENCE_S = 5.0
@@ -37,16 +33,8 @@ _FRAMES = 64
 
 
 @dataclass(frozen=True)
-class _Claimed:
-    id: int
-    uid: str
-    sha256: str
-    n_frames: int
-
-
-@dataclass(frozen=True)
 class _Said:
-    image: _Claimed
+    image: Claimed
     predictions: list[Prediction]
     is_all: bool
     """whether these are the last of the image"""
@@ -59,9 +47,7 @@ class Answerer:
         self, store: Store, model: ServedModel, *, on_answer: Callable[[list[str], int], None] | None = None
     ) -> None:
         self.store, self.model = store, model
-        self.me = store.files.name
-        self._owed, self._lock_owed = set[int](), threading.Lock()
-        """images that were claimed here, and whose answers could not be written"""
+        self.claims = Claims(store)
         self._lock_alone = threading.Lock()
         self._on_answer = on_answer or (lambda images, n: None)
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -72,7 +58,7 @@ class Answerer:
 
     def start(self) -> None:
         """Begin, with what is left of processes that are gone."""
-        self.free_what_is_left()
+        self.claims.free_what_is_left()
         for thread in self._threads:
             thread.start()
 
@@ -82,7 +68,7 @@ class Answerer:
         self._wake.set()
         for thread in self._threads:
             thread.join(timeout=60)
-        self._give_back()
+        self.claims.give_back()
 
     def wake(self) -> None:
         """Say that something has come in."""
@@ -104,16 +90,16 @@ class Answerer:
     def answer_waiting(self) -> int:
         """Predict all images that wait, those that come in meanwhile included; returns how many there were."""
         n = 0
-        while not self._stop.is_set() and (claimed := self._claim()):
+        while not self._stop.is_set() and (claimed := self.claims.take()):
             try:
                 self._answer_claimed(claimed)
             except BaseException:
-                self._owe(image.id for image in claimed)
+                self.claims.owe(image.id for image in claimed)
                 raise
             n += len(claimed)
         return n
 
-    def _answer_claimed(self, claimed: Sequence[_Claimed]) -> None:
+    def _answer_claimed(self, claimed: Sequence[Claimed]) -> None:
         """Predict them together; where overread itself fails at that, each by itself."""
         try:
             self._answer_all(claimed)
@@ -124,7 +110,7 @@ class Answerer:
             for image in claimed:
                 self._answer_alone(image)
 
-    def _answer_all(self, claimed: Sequence[_Claimed]) -> None:
+    def _answer_all(self, claimed: Sequence[Claimed]) -> None:
         paths = [self.store.files.path_of(image.sha256) for image in claimed]
         held: list[_Said] = []
         for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
@@ -135,7 +121,7 @@ class Answerer:
         if held:
             self._write(held)
 
-    def _answer_alone(self, image: _Claimed) -> None:
+    def _answer_alone(self, image: Claimed) -> None:
         """Predict one image; where that fails again it is told of, and not tried for ever."""
         for is_last in (False, True):
             try:
@@ -151,57 +137,6 @@ class Answerer:
                 p = Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem=words)
                 self._write([_Said(image, [p], True)])
             return
-
-    def _claim(self) -> list[_Claimed]:
-        """Take the images that have waited longest, so that no other process predicts them too."""
-        at, until = now(), _later(_CLAIM_S)
-        with self._taking_owed() as owed, self.store.begin() as session:
-            if owed:
-                self._free(session, Instance.id.in_(owed), self.me)
-            rows = session.scalars(
-                select(Instance)
-                .where(Instance.state == "waiting", Instance.claimed_until < at)
-                .order_by(Instance.id)
-                .limit(_PIECE)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for row in rows:
-                row.claimed_by, row.claimed_until = self.me, until
-            return [_Claimed(row.id, row.uid, row.sha256, row.n_frames) for row in rows]
-
-    @contextmanager
-    def _taking_owed(self) -> Iterator[set[int]]:
-        """Lend the images that are to be claimed anew, to one thread alone; they are owed still where that fails."""
-        with self._lock_owed:
-            owed, self._owed = self._owed, set()
-        try:
-            yield owed
-        except BaseException:
-            self._owe(owed)
-            raise
-
-    def _owe(self, ids: Iterable[int]) -> None:
-        with self._lock_owed:
-            self._owed.update(ids)
-
-    def free_what_is_left(self) -> None:
-        """Give back what processes were predicting that are gone: nobody has to wait until their claims run out."""
-        with self.store.begin() as session:
-            claims = select(Instance.claimed_by).where(Instance.state == "waiting", Instance.claimed_by != "")
-            for name in session.scalars(claims.distinct()).all():
-                if not self.store.files.is_alive(name):
-                    self._free(session, true(), name)
-
-    def _free(self, session: Session, which: ColumnElement[bool], by: str) -> None:
-        session.execute(
-            update(Instance)
-            .where(Instance.state == "waiting", Instance.claimed_by == by, which)
-            .values(claimed_by="", claimed_until="")
-        )
-
-    def _give_back(self) -> None:
-        with self.store.begin() as session:
-            self._free(session, true(), self.me)
 
     def _write(self, held: list[_Said]) -> None:
         """Write answers in one transaction, with a step of the trail for each image."""
@@ -269,7 +204,7 @@ def _end(row: Instance, study: Study, predictions: Sequence[Prediction]) -> None
     study.n_refused += row.state == "refused"
 
 
-def _by_image(order: Sequence[_Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:
+def _by_image(order: Sequence[Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:
     """Predictions, frame by frame, as those of each image: a piece as soon as it is whole."""
     place = n_before = 0
     held: list[Prediction] = []
@@ -297,7 +232,3 @@ def digest_of(answer: Answer) -> str:
 
 def _without_path(problem: str, sha256: str) -> str:
     return problem.replace(sha256, "The image")
-
-
-def _later(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,13 +106,12 @@ def test_a_full_disk_is_said_and_more_is_taken_when_there_is_room(
         assert list(store.files.incoming.iterdir()) == []
 
 
-def test_a_full_disk_for_what_is_coming_in_is_said(
-    service: Service, slices: list[Path], small_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+def test_a_full_disk_for_what_is_coming_in_is_said(model_folder: Path, slices: list[Path], small_disk: Path) -> None:
+    service = Service(open_store(small_disk / "store"), ServedModel(model_folder))
     with _client(service) as client:
         response = client.post("/api/v1/images", files=[("files", ("big.dcm", b"\0" * 2048 * _DISK_KB))])
         assert (response.status_code, response.json()["title"]) == (507, "store-full")
+        assert list(service.store.files.incoming.iterdir()) == []
         assert _hand_in(client, slices[0], wait=20).status_code == 200
 
 

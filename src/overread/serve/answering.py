@@ -6,12 +6,12 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import BindParameter, bindparam, insert, select, update
+from sqlalchemy.orm import Session
 
 from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
@@ -30,6 +30,22 @@ _ASK_AGAIN_S = 1.0
 _PATIENCE_S = 5.0
 _FRAMES = 64
 """answers of one file that are held at once"""
+# statements that are made once: making one takes as long as asking the database
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_STUDIES = (
+    select(Study)
+    .where(Study.id.in_(select(Series.study_id).join(Series.instances).where(Instance.id.in_(_IDS))))
+    .order_by(Study.id)
+    .with_for_update()
+)
+_IMAGES = (
+    select(Instance.id, Instance.uid, Instance.sha256, Instance.state, Series.study_id)
+    .join(Instance.series)
+    .where(Instance.id.in_(_IDS))
+)
+_KNOWN = select(Answer.instance_id, Answer.frame).where(
+    Answer.instance_id.in_(_IDS), Answer.model == bindparam("model")
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,17 @@ class _Said:
     predictions: list[Prediction]
     is_all: bool
     """whether these are the last of the image"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is written of an image depends on this."""
+
+    id: int
+    uid: str
+    sha256: str
+    state: str
+    study_id: int
 
 
 class Answerer:
@@ -142,66 +169,67 @@ class Answerer:
         """Write answers in one transaction, with a step of the trail for each image."""
         with self.store.begin() as session:
             rows, studies, there = self._lock(session, [said.image.id for said in held])
+            answers: list[dict[str, Any]] = []
+            ends: list[dict[str, Any]] = []
             for said in held:
                 row = rows[said.image.id]
-                study = studies[row.series.study_id]
-                new = [self._answer(row, p) for p in said.predictions if (row.id, p.frame) not in there]
-                session.add_all(answer for answer, _ in new)
+                study = studies[row.study_id]
+                new = [(self._answer(row, p), p) for p in said.predictions if (row.id, p.frame) not in there]
+                answers += (answer for answer, _ in new)
                 for _, p in new:
                     add_answer(study, p, model=self.model.sha256)
-                if said.is_all:
-                    _end(row, study, said.predictions)
+                if said.is_all and row.state == "waiting":  # else its claim ran out, and another was quicker
+                    ends.append(_end(row, study, said.predictions))
                 if new:
                     of = [digest_of(answer) for answer, _ in new]
                     record(session, who="model", did="answered", subject=row.uid, model=self.model.sha256, of=of)
+            if answers:
+                session.execute(insert(Answer), answers)
+            if ends:
+                session.execute(update(Instance), ends)
         ended = [said.image.uid for said in held if said.is_all]
         self._on_answer(ended, sum(len(said.predictions) for said in held))
 
     def _lock(
         self, session: Session, ids: Sequence[int]
-    ) -> tuple[dict[int, Instance], dict[int, Study], set[tuple[int, int]]]:
+    ) -> tuple[dict[int, _Row], dict[int, Study], set[tuple[int, int]]]:
         """Images, their studies, and which frames this model has answered: as they stay until the transaction ends.
 
         The studies come first, in the order of their IDs: who writes in another order may have to wait for ever.
         """
-        of_these = select(Study).join(Series).join(Instance).where(Instance.id.in_(ids))
-        studies = session.scalars(of_these.order_by(Study.id).with_for_update(of=Study)).all()
-        images = select(Instance).where(Instance.id.in_(ids)).options(joinedload(Instance.series))
-        known = select(Answer.instance_id, Answer.frame).where(
-            Answer.instance_id.in_(ids), Answer.model == self.model.sha256
-        )
-        there = {(instance, frame) for instance, frame in session.execute(known)}
-        return {row.id: row for row in session.scalars(images)}, {study.id: study for study in studies}, there
+        these = {"ids": ids, "model": self.model.sha256}
+        studies = session.scalars(_STUDIES, these).all()
+        there = {(instance, frame) for instance, frame in session.execute(_KNOWN, these)}
+        rows = {found.id: found for found in (_Row(*row) for row in session.execute(_IMAGES, these))}
+        return rows, {study.id: study for study in studies}, there
 
-    def _answer(self, row: Instance, p: Prediction) -> tuple[Answer, Prediction]:
+    def _answer(self, row: _Row, p: Prediction) -> dict[str, Any]:
+        """A row of the table of answers."""
         maps, shape = pack_maps(p.class_maps)
-        answer = Answer(
-            instance_id=row.id,
-            frame=p.frame,
-            model=self.model.sha256,
-            label=p.label or "",
-            probabilities=p.probabilities,
-            classes=list(p.classes),
-            abstains=p.abstains or "",
-            problem=_without_path(p.problem or "", row.sha256),
-            maps=maps,
-            maps_shape=list(shape),
-            nearest=self.model.nearest(p.features),
-            answered_at=now(),
-        )
-        return answer, p
+        return {
+            "instance_id": row.id,
+            "frame": p.frame,
+            "model": self.model.sha256,
+            "label": p.label or "",
+            "probabilities": p.probabilities,
+            "classes": list(p.classes),
+            "abstains": p.abstains or "",
+            "problem": _without_path(p.problem or "", row.sha256),
+            "maps": maps,
+            "maps_shape": list(shape),
+            "nearest": self.model.nearest(p.features),
+            "answered_at": now(),
+        }
 
 
-def _end(row: Instance, study: Study, predictions: Sequence[Prediction]) -> None:
-    """Note that an image has been looked at; nothing where its claim ran out, and another process was quicker."""
-    if row.state != "waiting":
-        return
+def _end(row: _Row, study: Study, predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Note with the study that an image has been looked at; returns what the image's row becomes."""
     problems = [p.problem for p in predictions if p.problem]
-    row.state = "refused" if len(problems) == len(predictions) else "answered"
-    row.problem = _without_path(problems[0], row.sha256) if problems else ""
-    row.claimed_by = row.claimed_until = ""
+    state = "refused" if len(problems) == len(predictions) else "answered"
     study.n_answered += 1
-    study.n_refused += row.state == "refused"
+    study.n_refused += state == "refused"
+    problem = _without_path(problems[0], row.sha256) if problems else ""
+    return {"id": row.id, "state": state, "problem": problem, "claimed_by": "", "claimed_until": ""}
 
 
 def _by_image(order: Sequence[Claimed], predictions: Iterable[Prediction]) -> Iterator[_Said]:
@@ -223,10 +251,9 @@ def _by_image(order: Sequence[Claimed], predictions: Iterable[Prediction]) -> It
         yield _Said(order[place], held, True)
 
 
-def digest_of(answer: Answer) -> str:
-    """SHA-256 of what an answer says: the trail keeps it, so that a changed answer is found out."""
-    said: list[Any] = [answer.frame, answer.model, answer.label, answer.probabilities, answer.classes]
-    said += [answer.abstains, answer.problem]
+def digest_of(answer: Mapping[str, Any]) -> str:
+    """SHA-256 of what a row of the table of answers says: the trail keeps it, so that a change is found out."""
+    said = [answer[name] for name in ("frame", "model", "label", "probabilities", "classes", "abstains", "problem")]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

@@ -43,16 +43,22 @@ class Claims:
         with self._taking_owed() as owed, self._store.begin() as session:
             if owed:
                 self._free(session, Instance.id.in_(owed), self._me)
-            rows = session.scalars(
-                select(Instance)
-                .where(Instance.state == "waiting", Instance.claimed_until < at)
-                .order_by(Instance.id)
-                .limit(_PIECE)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for row in rows:
-                row.claimed_by, row.claimed_until = self._me, until
-            return [Claimed(row.id, row.uid, row.sha256, row.n_frames) for row in rows]
+            claimed = [
+                Claimed(*row)
+                for row in session.execute(
+                    select(Instance.id, Instance.uid, Instance.sha256, Instance.n_frames)
+                    .where(Instance.state == "waiting", Instance.claimed_until < at)
+                    .order_by(Instance.id)
+                    .limit(_PIECE)
+                    .with_for_update(skip_locked=True)
+                )
+            ]
+            ids = [image.id for image in claimed]
+            if ids:
+                session.execute(
+                    update(Instance).where(Instance.id.in_(ids)).values(claimed_by=self._me, claimed_until=until)
+                )
+            return claimed
 
     @contextmanager
     def _taking_owed(self) -> Iterator[set[int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -13,6 +15,8 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 _TOGETHER = 16
 """that are done in one go"""
+_PATIENCE_S, _LOOK_S = 0.03, 0.005
+"""for how long those who are on their way are waited for, and how often they are looked for"""
 
 
 @dataclass
@@ -33,6 +37,18 @@ class Gathering(Generic[Given, Found]):
         self._lock = threading.Lock()
         self._waiting: list[_Waiting[Given, Found]] = []
         self._is_led = False
+        self._n_coming = 0
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Say that something will be brought after this, for which the others may wait a moment."""
+        with self._lock:
+            self._n_coming += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_coming -= 1
 
     def do(self, given: Given) -> Found:
         """Return what came of it, when it is done. What goes wrong with one is raised to who brought it."""
@@ -50,6 +66,9 @@ class Gathering(Generic[Given, Found]):
 
     def _lead(self) -> None:
         """Do what waits, and hand over to the first of those that have come meanwhile."""
+        until = time.monotonic() + _PATIENCE_S
+        while self._n_coming and len(self._waiting) < _TOGETHER and time.monotonic() < until:
+            time.sleep(_LOOK_S)
         with self._lock:
             group, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
         try:

@@ -111,7 +111,8 @@ class Intake:
         then: what else is to be written, in the same transaction, which others' files may be part of. Raises
         ServiceError where the store is full or away, and then nothing was taken.
         """
-        looked = [self._look(file, together) for file in files]
+        with self._gathering.coming():
+            looked = [self._look(file, together) for file in files]
         if then is None and not any(isinstance(one, _Known) for one in looked):
             return [one for one in looked if isinstance(one, Taken)]
         return self._gathering.do(_Upload(looked=looked, came_by=came_by, who=who, then=then))
@@ -120,7 +121,9 @@ class Intake:
         """Write the rows of what several senders have handed in, in one transaction."""
         with self.store.begin() as session:
             rows = Rows(session, [one for upload in uploads for one in upload.looked if isinstance(one, _Known)])
-            return [self._write_one(session, rows, upload) for upload in uploads]
+            found = [self._write_one(session, rows, upload) for upload in uploads]
+            rows.write()
+            return found
 
     def _write_one(self, session: Session, rows: Rows, upload: _Upload) -> list[Taken]:
         found = [one if isinstance(one, Taken) else self._enter(rows, one, upload.came_by) for one in upload.looked]
@@ -191,7 +194,7 @@ class Intake:
         name, there = file.arrived.name, rows.instances.get(file.instance)
         if there is not None:
             if there.sha256 == file.sha256:
-                return Taken(name=name, instance=there.uid, study=there.series.study.uid)
+                return Taken(name=name, instance=file.instance, study=there.study)
             return Taken(name=name, problem=_other_content(name))
         series = rows.series.get(file.series)
         if series is not None and series.study.uid != file.study:

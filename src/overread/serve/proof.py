@@ -79,7 +79,7 @@ def _answers(session: Session) -> Iterator[str]:
         steps = session.scalars(select(Step).where(Step.did == "answered", Step.subject.in_(uids))).all()
         known = {(step.subject, digest) for step in steps for digest in step.details["of"]}
         for answer, uid in rows:
-            is_known = (uid, digest_of(answer)) in known
+            is_known = (uid, digest_of(vars(answer))) in known
             yield "" if is_known else f"The answer to frame {answer.frame} of image {uid} was changed, or added."
         last = rows[-1][0].id
         session.expunge_all()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import select, text
+from sqlalchemy import BindParameter, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from overread.serve.tables import Instance, Series, Study
 
 _LOCK = 0x726F7773
+# statements that are made once: making one takes as long as asking the database
+_ASKED: BindParameter[Any] = bindparam("uids", expanding=True)
+_STUDIES = select(Study).where(Study.uid.in_(_ASKED)).order_by(Study.id).with_for_update()
+_SERIES = select(Series).where(Series.uid.in_(_ASKED))
+_INSTANCES = (
+    select(Instance.uid, Study.uid, Instance.sha256)
+    .join(Instance.series)
+    .join(Series.study)
+    .where(Instance.uid.in_(_ASKED))
+)
 
 
 class Named(Protocol):
@@ -29,20 +40,37 @@ class Named(Protocol):
         """SOP Instance UID."""
 
 
+@dataclass(frozen=True)
+class There:
+    """What is known of an image that is there."""
+
+    study: str
+    """its study's UID"""
+    sha256: str
+
+
 class Rows:
     """Studies, series and instances by their UIDs, as they stay until the session's transaction ends."""
 
     def __init__(self, session: Session, files: Sequence[Named]) -> None:
         self._session = session
+        self._new: list[tuple[Series, dict[str, Any]]] = []
         if files and session.get_bind().dialect.name == "postgresql":
             # SQLite has one writer at a time; here two would add the same study
             session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        studies = select(Study).where(Study.uid.in_({file.study for file in files})).order_by(Study.id)
-        series = select(Series).where(Series.uid.in_({file.series for file in files}))
-        instances = select(Instance).where(Instance.uid.in_({file.instance for file in files}))
-        self.studies = {row.uid: row for row in session.scalars(studies.with_for_update())} if files else {}
-        self.series = {row.uid: row for row in session.scalars(series)} if files else {}
-        self.instances = {row.uid: row for row in session.scalars(instances)} if files else {}
+        self.studies: dict[str, Study] = {}
+        self.series: dict[str, Series] = {}
+        self.instances: dict[str, There] = {}
+        if files:
+            self._find(files)
+
+    def _find(self, files: Sequence[Named]) -> None:
+        studies = {"uids": list({file.study for file in files})}
+        series = {"uids": list({file.series for file in files})}
+        instances = {"uids": list({file.instance for file in files})}
+        self.studies = {row.uid: row for row in self._session.scalars(_STUDIES, studies)}
+        self.series = {row.uid: row for row in self._session.scalars(_SERIES, series)}
+        self.instances = {uid: There(*more) for uid, *more in self._session.execute(_INSTANCES, instances)}
 
     def add_study(self, **values: Any) -> Study:
         """A study that is not there yet."""
@@ -56,8 +84,15 @@ class Rows:
         self._session.add(series)
         return series
 
-    def add_instance(self, **values: Any) -> Instance:
+    def add_instance(self, *, series: Series, **values: Any) -> None:
         """An image that is not there yet."""
-        instance = self.instances[values["uid"]] = Instance(**values)
-        self._session.add(instance)
-        return instance
+        self._new.append((series, values))
+        self.instances[values["uid"]] = There(study=series.study.uid, sha256=values["sha256"])
+
+    def write(self) -> None:
+        """Write what was added."""
+        self._session.flush()
+        if self._new:
+            self._session.execute(
+                insert(Instance), [{"series_id": series.id, **values} for series, values in self._new]
+            )

@@ -17,6 +17,7 @@ from overread.errors import ServiceError, SettingsError
 from overread.serve.archive import Archive, no_room
 from overread.serve.identity import SiteKey, read_key
 from overread.serve.migrate import migrate
+from overread.serve.trail import write_steps
 
 DATABASE = "store.sqlite"
 _BUSY_S = 30
@@ -39,10 +40,13 @@ class Store:
     def begin(self) -> Iterator[Session]:
         """Lend a session that may write; it is committed at a clean end, and undone at any other.
 
-        On SQLite one writes at a time, and the others wait. Raises ServiceError where the database is away or full.
+        Steps of the trail that were noted in it are written with it. On SQLite one writes at a time, and the others
+        wait. Raises ServiceError where the database is away or full.
         """
         with self._turn, _told(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+            session.flush()  # takes its locks before the trail's
+            write_steps(session)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

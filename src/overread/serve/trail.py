@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from overread.serve.tables import Step, now
@@ -19,8 +19,9 @@ from overread.serve.tables import Step, now
 START = "0" * 64
 _LOCK = 0x6F766572
 _PIECE = 1000
-_LAST = "last step"
-"""of a session's transaction, which alone may write any until it ends"""
+_NEWEST = select(Step.number, Step.hash).order_by(Step.number.desc()).limit(1)
+_NOTED = "steps"
+"""of a session: what its transaction has told, and will be written at its end"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,36 +36,34 @@ class Verified:
     why: str = ""
 
 
-def record(session: Session, *, who: str, did: str, subject: str = "", **details: Any) -> Step:
-    """Add a step within the caller's transaction: it is written if, and only if, what it tells of is.
+def record(session: Session, *, who: str, did: str, subject: str = "", **details: Any) -> None:
+    """Note a step within a transaction of the store: it is written if, and only if, what it tells of is."""
+    noted = session.info.setdefault(_NOTED, [])
+    noted.append({"at": now(), "who": who, "did": did, "subject": subject, "details": details})
 
-    Rows of studies are locked before, and never after: two that wait for each other would both have to give up.
+
+def write_steps(session: Session) -> None:
+    """Bind what was noted to the last step, and write it: the last thing that a transaction does.
+
+    From here on it alone may write steps until it ends. Who took a study's lock after this one could wait for one
+    who does the opposite.
     """
-    last: Step | None = session.info.get(_LAST)
-    if last is None or last not in session:  # undone, with what it told of
-        if session.get_bind().dialect.name == "postgresql":
-            # SQLite has one writer at a time; here two would take the same number
-            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        session.flush()
-        last = session.scalars(select(Step).order_by(Step.number.desc()).limit(1)).first()
-    step = Step(
-        number=last.number + 1 if last else 1,
-        at=now(),
-        who=who,
-        did=did,
-        subject=subject,
-        details=details,
-        before=last.hash if last else START,
-    )
-    step.hash = hash_of(step)
-    session.add(step)
-    session.info[_LAST] = step
-    return step
+    noted: list[dict[str, Any]] = session.info.pop(_NOTED, [])
+    if not noted:
+        return
+    if session.get_bind().dialect.name == "postgresql":
+        # SQLite has one writer at a time; here two would take the same number
+        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    last, before = session.execute(_NEWEST).first() or (0, START)
+    for number, step in enumerate(noted, start=last + 1):
+        step |= {"number": number, "before": before}
+        before = step["hash"] = _hash(step)
+    session.execute(insert(Step), noted)
 
 
-def hash_of(step: Step) -> str:
+def _hash(step: dict[str, Any]) -> str:
     """SHA-256 of all that a step says and of the hash before it."""
-    said = [step.number, step.at, step.who, step.did, step.subject, step.details, step.before]
+    said = [step[name] for name in ("number", "at", "who", "did", "subject", "details", "before")]
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -81,7 +80,7 @@ def verify(session: Session) -> Verified:
                 why = f"step {n + 1} is missing"
             elif step.before != before:
                 why = "it does not follow from the step before it"
-            elif step.hash != hash_of(step):
+            elif step.hash != _hash(vars(step)):
                 why = "what it says was changed"
             if why:
                 return Verified(n_steps=n, last_hash=before, broken_at=n + 1, why=why)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
-from starlette.datastructures import UploadFile
 
 from overread.errors import ServiceError
 from overread.serve.jobs import HandedIn
@@ -20,7 +19,7 @@ from overread.serve.tables import Answer, Job, Reading, Study, now
 from overread.serve.trail import record
 from overread.serve.web import views
 from overread.serve.web.frames import frame_heat, frame_pixels
-from overread.serve.web.uploads import arrived, files_of
+from overread.serve.web.parts import Parts, parts_of
 
 router = APIRouter(prefix="/api/v1", tags=["overread"])
 Json = dict[str, Any]
@@ -90,9 +89,11 @@ async def hand_in(
     `wait`: for how many seconds to wait for that.
     """
     service, who = service_of(request), who_asks(request)
-    async with files_of(request, max_files=service.job_settings.max_files) as files:
+    with ExitStack() as stack:
+        files, most = service.store.files, service.job_settings.max_files
+        parts = await parts_of(request, files, stack, kind="form-data", max_files=most)
         by = "page" if request.headers.get("x-csrf-token") else "rest"
-        handed_in = await run_in_threadpool(_take, service, files, by, who)
+        handed_in = await run_in_threadpool(_take, service, parts, by, who)
     if wait:
         await _wait_for(service, handed_in, wait)
     job = await run_in_threadpool(_job, service, handed_in.job_id)
@@ -101,9 +102,8 @@ async def hand_in(
     return job
 
 
-def _take(service: Service, files: list[UploadFile], came_by: str, who: str) -> HandedIn:
-    with arrived(files, service.store.files) as found:
-        return service.jobs.hand_in(found, came_by=came_by, who=who)
+def _take(service: Service, parts: Parts, came_by: str, who: str) -> HandedIn:
+    return service.jobs.hand_in(parts.write(), came_by=came_by, who=who)
 
 
 async def _wait_for(service: Service, handed_in: HandedIn, seconds: float) -> None:

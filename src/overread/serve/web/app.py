@@ -16,10 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from overread.disk import is_full
 from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.accounts import Gate
-from overread.serve.archive import no_room
 from overread.serve.service import Service
 from overread.serve.web import api, dicomweb, entry, pages
 from overread.serve.web.guards import BodyLimit, Headers, SameSite
@@ -76,7 +74,6 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.add_exception_handler(OverreadError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.add_exception_handler(HTTPException, _refuse)
-    app.add_exception_handler(OSError, _refuse_or_fail)
     app.add_exception_handler(Exception, _fail)
     return app
 
@@ -118,13 +115,6 @@ async def _refuse(_: Request, fault: Exception) -> Response:
         )
     kind = fault.kind if isinstance(fault, ImageError) else "refused"
     return problem(422, kind, str(fault))
-
-
-async def _refuse_or_fail(request: Request, fault: Exception) -> Response:
-    """What is coming in lies in the system's temporary folder at first, and that may be full, too."""
-    if isinstance(fault, OSError) and is_full(fault):
-        return await _refuse(request, no_room())
-    return await _fail(request, fault)
 
 
 async def _fail(_: Request, fault: Exception) -> Response:

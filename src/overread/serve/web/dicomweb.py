@@ -17,12 +17,12 @@ from overread.data.dicom import load
 from overread.data.guard import guarded
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
-from overread.serve.intake import Arrived, Taken
+from overread.serve.intake import Taken
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
 from overread.serve.web.dicom_json import as_json, header_as_json, to_text
 from overread.serve.web.frames import rendered_png
-from overread.serve.web.related import parts_of
+from overread.serve.web.parts import Parts, parts_of
 from overread.serve.web.views import not_found
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
@@ -59,21 +59,23 @@ async def store_in_study(request: Request, study: Uid) -> Response:
 async def _store(request: Request, study: str) -> Response:
     service = service_of(request)
     with ExitStack() as stack:
-        files = await parts_of(
+        parts = await parts_of(
             request,
             service.store.files,
             stack,
+            kind="related",
             max_files=service.job_settings.max_files,
             max_file_bytes=service.intake_settings.max_file_mb * 1_000_000,
         )
-        taken = await run_in_threadpool(_take, service, files, study, who_asks(request))
+        taken = await run_in_threadpool(_take, service, parts, study, who_asks(request))
     service.answerer.wake()
     kept = [one for one in taken if one.problem is None]
     status = 200 if len(kept) == len(taken) else 202 if kept else 409
     return _json(_told(request, taken), status)
 
 
-def _take(service: Service, files: Sequence[Arrived], study: str, who: str) -> list[Taken]:
+def _take(service: Service, parts: Parts, study: str, who: str) -> list[Taken]:
+    files = parts.write()
     wrong = {id(file) for file in files if study and _study_of(file.path) != study}
     found = iter(service.intake.take([file for file in files if id(file) not in wrong], came_by="stow", who=who))
     fault = ServiceError("It belongs to another study than the address says.", kind="other-content", status=409)

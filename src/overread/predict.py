@@ -211,6 +211,11 @@ class Predictor:
         return found
 
 
+def caveat(why: str) -> str:
+    """What is said over probabilities for which there is no answer; why: the reason that there is none."""
+    return f"What the network says, {'not to be relied on' if why == UNLIKE else 'but no answer'}:"
+
+
 def _why_silent(named: Sequence[str], *, promised: bool, far: bool) -> str | None:
     """Why one class is no answer, in words for a radiologist; None where it is one."""
     if far:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,17 @@ def test_what_is_said_makes_room_for_itself() -> None:
     full = opened(heat_sheet(GREY, blob(), told))
     assert full.shape[0] > bare.shape[0] + 250
     assert full.shape[1] == bare.shape[1]
+
+
+def test_bars_that_are_no_answer_are_hatched_below_words_that_say_so() -> None:
+    told = Told(title="No answer", probabilities={"tumor": 0.99, "cancer": 0.01})
+    plain = opened(heat_sheet(GREY, None, told))
+    unsure = opened(heat_sheet(GREY, None, replace(told, caveat="What the network says, not to be relied on:")))
+    assert unsure.shape[0] > plain.shape[0]
+    assert coloured(plain[-120:]).any()
+    assert not coloured(unsure[-145:]).any()
+    (bar,) = [row for row in unsure[-145:].min(axis=-1) if (np.diff(row < 140) != 0).sum() > 80][:1]
+    assert bar.max() == 255
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (300, 40), (40, 300), (1, 5), (900, 1200)])

@@ -81,12 +81,36 @@ def test_another_toolkit_reads_the_report(answered: list[Answered], tmp_path: Pa
     assert MODEL.sha256 in found.stdout
 
 
+def test_where_there_is_no_answer_no_class_is_told_as_one(answered: list[Answered]) -> None:
+    apart = dataclasses.replace(answered[1], abstains="cannot tell cancer and a rare disease apart")
+    report = make_report([answered[0], apart, answered[2]], MODEL, at=AT)
+    unlike, apart_group, answer = (
+        [(item.ConceptNameCodeSequence[0].CodeMeaning, item) for item in group.ContentSequence]
+        for group in next(
+            item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "126010"
+        ).ContentSequence
+    )
+    names = [[name for name, item in group if item.ValueType == "CODE"] for group in (unlike, apart_group, answer)]
+    in_set = "Class in the set of possible classes"
+    assert names[0] == ["Answer of the model", "Likeliest class, which is no answer"]
+    assert names[1] == [*names[0], in_set, in_set]
+    assert names[2] == ["Likeliest class", in_set, in_set]
+    qualified = [
+        [item.get("NumericValueQualifierCodeSequence", []) for _, item in group if item.ValueType == "NUM"]
+        for group in (unlike, apart_group, answer)
+    ]
+    assert [one[0].CodeMeaning for one in qualified[0]] == ["Not to be relied on"] * 3
+    assert not any(qualified[1] + qualified[2])
+
+
 def test_the_same_answers_make_the_same_file(answered: list[Answered]) -> None:
     one, other = (to_bytes(make_report(answered, MODEL, at=AT)) for _ in range(2))
     assert one == other
     assert to_bytes(_capture(answered)) == to_bytes(_capture(answered))
     fewer = make_report(answered[:3], MODEL, at=AT)
     assert fewer.SOPInstanceUID != make_report(answered, MODEL, at=AT).SOPInstanceUID
+    silent = [dataclasses.replace(one, abstains="no class is likely enough") for one in answered]
+    assert digest(silent) != digest(answered)
 
 
 def test_it_stays_with_its_patient_and_study(answered: list[Answered]) -> None:

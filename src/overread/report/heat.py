@@ -39,6 +39,8 @@ class Told:
     lines: tuple[str, ...] = ()
     """what else is to be said, below the pictures"""
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    caveat: str = ""
+    """words over the probabilities where they are no answer; the bars are hatched"""
     scale: tuple[str, str] = ("none", "most")
     """words at the two ends of the scale"""
     alone: str = "the image"
@@ -68,7 +70,15 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
     top = _MARGIN + (len(marks) * _LINE + 28 if marks else 0)
     panels = top + 34 + _LINE
     below = panels + height + 14
-    total = below + len(bars) * (_LINE + 4) + (10 if bars else 0) + len(lines) * _LINE + _MARGIN
+    caveats = _wrapped((told.caveat,), inner, bold=True) if told.caveat else []
+    total = (
+        below
+        + len(caveats) * (_LINE + 3)
+        + len(bars) * (_LINE + 4)
+        + (10 if bars else 0)
+        + len(lines) * _LINE
+        + _MARGIN
+    )
     total += _LIKE_PX + 3 * _LINE if told.like else 0
     sheet = Pillow.new("RGB", (inner + 2 * _MARGIN, total), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -76,7 +86,8 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
         _box(draw, (_MARGIN, _MARGIN, _MARGIN + inner, top - 12), _CARE_PANEL, _CARE)
         for i, line in enumerate(marks):
             draw.text((_MARGIN + 12, _MARGIN + 8 + i * _LINE), line, font=_font(15), fill=_CARE)
-    draw.text((_MARGIN, top), _shortened(told.title, inner, 20), font=_font(20), fill=_INK)
+    title_ink = _STOP if told.caveat else _INK
+    draw.text((_MARGIN, top), _shortened(told.title, inner, 20), font=_font(20), fill=title_ink)
     right = _MARGIN + width + _GAP
     for x, words in ((_MARGIN, told.alone), (right, told.covered)):
         draw.text((x, panels - _LINE), _shortened(words, width, 14), font=_font(14), fill=_SOFT)
@@ -88,7 +99,10 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
         _draw_scale(draw, sheet, right + width + 14, panels, height, told.scale)
     if told.failed:
         _draw_over(draw, told.failed, right, panels, width, height)
-    y = _draw_bars(draw, bars, below, inner)
+    for line in caveats:
+        draw.text((_MARGIN, below), line, font=_font(15), fill=_INK)
+        below += _LINE + 3
+    y = _draw_bars(draw, bars, below, inner, hatched=bool(caveats))
     for i, line in enumerate(lines):
         draw.text((_MARGIN, y + i * _LINE), line, font=_font(14), fill=_SOFT)
     _draw_like(draw, sheet, told.like, y + len(lines) * _LINE + 8)
@@ -183,19 +197,25 @@ def _draw_over(draw: ImageDraw.ImageDraw, words: str, x: int, y: int, width: int
         draw.text((x + width // 2, middle - half + 10 + i * _LINE), line, font=_font(16), fill=_STOP, anchor="ma")
 
 
-def _draw_bars(draw: ImageDraw.ImageDraw, bars: Sequence[tuple[str, float]], y: int, inner: int) -> int:
+def _draw_bars(
+    draw: ImageDraw.ImageDraw, bars: Sequence[tuple[str, float]], y: int, inner: int, *, hatched: bool
+) -> int:
+    """A bar a class, in full colour or, where it is no answer, as grey strokes; returns where the next line goes."""
     if not bars:
         return y
+    ink = _SOFT if hatched else _INK
     names = min(220, int(max(_font(14).getlength(name) for name, _ in bars)) + 12)
     track = (_MARGIN + names, _MARGIN + min(inner - 60, names + 360))
     for name, p in bars:
-        draw.text((_MARGIN, y), _shortened(name, names - 8, 14), font=_font(14), fill=_INK)
+        draw.text((_MARGIN, y), _shortened(name, names - 8, 14), font=_font(14), fill=ink)
         draw.rounded_rectangle((track[0], y + 3, track[1], y + 16), 5, fill=_TRACK)
-        if p > 0.005:
-            draw.rounded_rectangle(
-                (track[0], y + 3, track[0] + max(8, p * (track[1] - track[0])), y + 16), 5, fill=_BAR
-            )
-        draw.text((track[1] + 12, y), f"{p:.3f}", font=_font(14), fill=_INK)
+        end = int(track[0] + max(8, p * (track[1] - track[0])))
+        if p > 0.005 and hatched:
+            for x in range(track[0] + 4, end - 4, 6):
+                draw.line((x, y + 14, x + 5, y + 5), fill=_SOFT)
+        elif p > 0.005:
+            draw.rounded_rectangle((track[0], y + 3, end, y + 16), 5, fill=_BAR)
+        draw.text((track[1] + 12, y), f"{p:.3f}", font=_font(14), fill=ink)
         y += _LINE + 4
     return y + 10
 

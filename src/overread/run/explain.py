@@ -17,7 +17,7 @@ from overread.errors import ImageError, OverreadError, SettingsError
 from overread.explain.examples import Neighbour, examples_of, nearest
 from overread.explain.trust import failed_controls
 from overread.explain.where import CLASS_MAP, evidence_for, find_regions, shares
-from overread.predict import Prediction, Predictor
+from overread.predict import UNLIKE, Prediction, Predictor, caveat
 from overread.report.heat import Told, heat_sheet
 from overread.run.job import read_record
 from overread.settings import between, setting
@@ -135,11 +135,10 @@ class Explainer:
     ) -> Told:
         card = self.predictor.card
         p = prediction.probabilities[str(prediction.label)]
-        title = f"{prediction.label} ({p:.2f})"
-        if prediction.abstains:
-            title = f"No answer: {prediction.abstains} (likeliest: {title})"
+        silent = prediction.abstains
+        title = f"No answer: {silent}" if silent else f"{prediction.label} ({p:.2f})"
         lines = []
-        if prediction.classes:
+        if prediction.classes and silent != UNLIKE:
             lines.append(f"Set: {', '.join(prediction.classes)}. Such sets {card.caution.sets_why}.")
         nothing = f"Nothing in the image speaks for {label} more than for the others: no place is coloured."
         lines.append(_where_in_words(where) or nothing)
@@ -149,6 +148,7 @@ class Explainer:
             title=title,
             lines=tuple(line for line in lines if line),
             probabilities=prediction.probabilities,
+            caveat=caveat(silent) if silent else "",
             covered=f"evidence for {label}" + (f" against {against}" if against else ""),
             toward=image.header.tags.get("toward", ""),
             marks=card.marks,

@@ -14,8 +14,12 @@ SCHEME = "99OVERREAD"
 DEVICE = Code("121007", "DCM", "Device")
 NO_UNITS = Code("1", "UCUM", "no units")
 LIKELIEST = Code("likeliest-class", SCHEME, "Likeliest class")
+NO_ANSWER_LIKELIEST = Code("likeliest-silent", SCHEME, "Likeliest class, which is no answer")
+"""a name of its own: who looks for the likeliest class must not take it for an answer where there is none"""
 ANSWER = Code("answer", SCHEME, "Answer of the model")
 IN_SET = Code("in-set", SCHEME, "Class in the set of possible classes")
+NOT_RELIED_ON = Code("not-relied-on", SCHEME, "Not to be relied on")
+"""qualifies a probability (PS3.3 C.18.1, Numeric Value Qualifier Code Sequence)"""
 
 _SNOMED = {
     "aneurysm": Code("85659009", "SCT", "Aneurysm"),

@@ -22,6 +22,7 @@ from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
 from overread.errors import ImageError, OverreadError
 from overread.explain.where import evidence_for
+from overread.predict import caveat
 from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
@@ -168,18 +169,17 @@ class Reporter:
             rows, columns = found.pixels.shape[:2]
             evidence = evidence_for(maps, card.classes.index(answer.label))
             heat = onto_image(evidence, place(rows, columns, side_px=card.image.size_px, fit=card.image.fit))
-        title = f"{answer.label}, {share(answer.probabilities[answer.label])}"
-        title = (
-            f"No answer: {answer.abstains} (likeliest: {title})" if answer.abstains else f"Likeliest class: {title}"
-        )
+        silent = answer.abstains
+        likeliest = f"Likeliest class: {answer.label}, {share(answer.probabilities[answer.label])}"
         which, whole = of_study
         lines = (whole, self.model.on_heat, f"overread, model {self.model.name}", card.intended_use)
         told = Told(
-            title=title,
+            title=f"No answer: {silent}" if silent else likeliest,
             lines=tuple(filter(None, lines)),
             alone=which,
             probabilities=answer.probabilities,
-            covered=f"evidence for {answer.label}",
+            caveat=caveat(silent) if silent else "",
+            covered=f"evidence for {answer.label}{', which is no answer' if silent else ''}",
             toward=found.header.tags.get("toward", ""),
             marks=("Research use, not a medical device.", *card.marks),
         )
@@ -208,9 +208,12 @@ def _answered(header: Dataset, answer: Answer) -> Answered:
 
 def _of_study(study: Study, image: str) -> tuple[str, str]:
     """Which image a sheet shows, and what is said of the whole study."""
-    said = f"No answer: {study.abstains}" if study.abstains else study.label
-    whole = f"The whole study: {said} (mean probability of {study.label} over {study.n_frames} images: "
-    return f"{image} (of its series it speaks most for {study.label})", f"{whole}{share(study.probability)})."
+    if study.abstains:
+        return image, f"The whole study: no answer ({study.abstains}, on most of its {study.n_frames} images)."
+    whole = (
+        f"The whole study: {study.label} (mean probability over {study.n_frames} images: {share(study.probability)})."
+    )
+    return f"{image} (of its series it speaks most for {study.label})", whole
 
 
 def _time(at: str) -> datetime:

@@ -20,6 +20,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
 from overread.errors import ServiceError
+from overread.predict import UNLIKE
 from overread.serve import codes
 
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
@@ -160,7 +161,8 @@ def digest(answered: Sequence[Answered]) -> str:
         (str(one.dataset.SOPInstanceUID), one.frame, one.label, sorted(one.probabilities.items()), one.classes)
         for one in answered
     ]
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+    said_nothing = [one.abstains for one in answered]
+    return hashlib.sha256(repr((said, said_nothing)).encode()).hexdigest()
 
 
 def made_up_uid(*parts: str) -> str:
@@ -198,7 +200,12 @@ def _group(one: Answered, model: ModelSaid) -> Dataset:
             manufacturer=MANUFACTURER,
         ),
         measurements=[
-            sr.Measurement(name=codes.probability_code(name), value=_decimal(p), unit=codes.NO_UNITS)
+            sr.Measurement(
+                name=codes.probability_code(name),
+                value=_decimal(p),
+                unit=codes.NO_UNITS,
+                qualifier=codes.NOT_RELIED_ON if one.abstains == UNLIKE else None,
+            )
             for name, p in one.probabilities.items()
         ],
         qualitative_evaluations=_evaluations(one),
@@ -210,10 +217,13 @@ def _group(one: Answered, model: ModelSaid) -> Dataset:
 def _evaluations(one: Answered) -> list[Dataset]:
     from highdicom import sr
 
-    found = [sr.QualitativeEvaluation(name=codes.LIKELIEST, value=codes.class_code(one.label))]
+    found = []
     if one.abstains:
         found.append(sr.QualitativeEvaluation(name=codes.ANSWER, value=codes.silence_code(one.abstains)))
-    found += [sr.QualitativeEvaluation(name=codes.IN_SET, value=codes.class_code(name)) for name in one.classes]
+    likeliest = codes.NO_ANSWER_LIKELIEST if one.abstains else codes.LIKELIEST
+    found.append(sr.QualitativeEvaluation(name=likeliest, value=codes.class_code(one.label)))
+    if one.abstains != UNLIKE:  # of an image unlike the training images a set promises nothing
+        found += [sr.QualitativeEvaluation(name=codes.IN_SET, value=codes.class_code(name)) for name in one.classes]
     return found
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
-from overread.predict import UNLIKE
+from overread.predict import UNLIKE, caveat
 from overread.report.colours import heat_colours
 from overread.serve.summary import share
 from overread.serve.web import views
@@ -44,7 +44,7 @@ def _month(taken_on: str) -> str:
     return f"{taken_on[:4]}-{taken_on[4:6]}" if len(taken_on) >= 6 else taken_on
 
 
-_templates.env.filters.update(percent=share, minute=_minute, month=_month)
+_templates.env.filters.update(percent=share, caveat=caveat, minute=_minute, month=_month)
 
 
 @router.get("/")
@@ -81,7 +81,10 @@ def study(request: Request, uid: Uid) -> Response:
     """One study: its images, and what the model says of them."""
     with service_of(request).store.read() as session:
         found = views.study_view(session, uid)
-    return _show(request, "study.html", study=found, data=_safe_json({"study": found, **_for_viewer(request)}))
+    frames = [frame for series in found["series"] for image in series["images"] for frame in image["frames"]]
+    caveats = {frame["abstains"]: caveat(frame["abstains"]) for frame in frames if frame["abstains"]}
+    data = _safe_json({"study": found, "caveats": caveats, **_for_viewer(request)})
+    return _show(request, "study.html", study=found, data=data)
 
 
 @router.get("/about")

@@ -22,8 +22,10 @@ function framesOf(series) {
   })));
 }
 
-function bars(probabilities) {
-  const table = element("table", "", { kind: "bars" });
+// caveat: why they are no answer, where they are none; said to the eye and to the ear.
+function bars(probabilities, caveat = "") {
+  const table = element("table", "", { kind: caveat ? "bars unsure" : "bars" });
+  if (caveat) table.createCaption().append(element("strong", caveat));
   const body = table.createTBody();
   for (const [name, p] of Object.entries(probabilities).sort((a, b) => b[1] - a[1])) {
     const row = body.insertRow();
@@ -32,6 +34,7 @@ function bars(probabilities) {
     const meter = Object.assign(document.createElement("meter"), { min: 0, max: 1, value: p, ariaHidden: "true" });
     row.append(head, document.createElement("td"), element("td", percent(p), { kind: "number" }));
     row.cells[1].append(meter);
+    if (caveat) row.cells[2].append(element("span", ", no answer", { kind: "unseen" }));
   }
   return table;
 }
@@ -43,16 +46,16 @@ function showAnswer({ image, answer }) {
   } else {
     if (answer.abstains) shown.push(element("p", `The model does not answer: ${answer.abstains}.`, { kind: "none" }));
     else shown.push(element("p", `Likeliest class: ${answer.label}`, { kind: "likeliest" }));
-    shown.push(bars(answer.probabilities));
-    shown.push(element("p", setOf(answer), { kind: answer.set.length ? "" : "soft" }));
+    shown.push(bars(answer.probabilities, data.caveats[answer.abstains]));
+    if (answer.abstains !== data.unlike) shown.push(element("p", setOf(answer), { kind: answer.set.length ? "" : "soft" }));
     viewer.heatClass = answer.label;
+    viewer.isSilent = Boolean(answer.abstains);
   }
   byId("image-answer").replaceChildren(...shown);
   showNearest(answer && !answer.problem ? answer.nearest : null);
 }
 
 function setOf(answer) {
-  if (answer.abstains === data.unlike) return `Neither these probabilities nor a set of classes can be relied on for an image ${data.unlike}.`;
   if (answer.set.length) return `Set of possible classes: ${answer.set.join(" or ")}. Such sets ${data.sets_why}.`;
   return data.has_sets ? "Set of possible classes: empty. No class fits this image." : `The model cannot say how sure it is: ${data.sets_why}.`;
 }

@@ -11,6 +11,7 @@ export class Viewer {
     this.at = 0;
     this.window = null; // null: the file's own
     this.heatClass = "";
+    this.isSilent = false; // whether the model does not answer for the image that is shown
     this.view = { zoom: 1, x: 0, y: 0 };
     this.stage = byId("stage");
     this.context = byId("canvas").getContext("2d");
@@ -85,7 +86,7 @@ export class Viewer {
     else if (!this.heat.shown) said.textContent = this.heat.why;
     else {
       const label = byId("heat-class").value || this.heatClass;
-      said.textContent = `Colour: what speaks for ${label} more than for the other classes, as a share of the strongest in this image.`;
+      said.textContent = `${this.isSilent ? "The model does not answer. " : ""}Colour: what speaks for ${label} more than for the other classes, as a share of the strongest in this image.`;
       const { left, top, width, height } = this.heat.place;
       this.context.globalAlpha = byId("opacity").value / 100;
       this.context.drawImage(paintHeat(this.heat, label, this.colours), x + left * w, y + top * h, width * w, height * h);

@@ -37,7 +37,7 @@ _DECODERS = {
 where it meets what it does not expect (std::terminate): it is asked only for what nothing else reads."""
 _JPEG_SYNTAXES = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
-_START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
+START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 _HEAD_BYTES = 1 << 16
@@ -85,7 +85,7 @@ def check_stream(dataset: Dataset, path: Path, index: int) -> None:
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if syntax not in _JPEG_SYNTAXES:
         return
-    stream = _stream(dataset, path, index)
+    stream = frame_stream(dataset, path, index)
     found = inside(stream)
     if found is not None:
         _check_size(dataset, path, found)
@@ -103,8 +103,8 @@ def inside(stream: bytes) -> Inside | None:
         right, lower, left, upper = (_number(stream, start + at, 4) for at in (8, 12, 16, 20))
         channels, bits = _number(stream, start + 40, 2), (_number(stream, start + 42, 1) & 0x7F) + 1
         return Inside(max(lower, lower - upper), max(right, right - left), channels, bits)
-    for mark, at in _segments(stream):
-        if mark in _START_OF_FRAME:  # ITU-T T.81 B.2.2, ISO/IEC 14495-1 C.2.2
+    for mark, at in segments(stream):
+        if mark in START_OF_FRAME:  # ITU-T T.81 B.2.2, ISO/IEC 14495-1 C.2.2
             return Inside(
                 _number(stream, at + 3, 2),
                 _number(stream, at + 5, 2),
@@ -114,7 +114,7 @@ def inside(stream: bytes) -> Inside | None:
     return None
 
 
-def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
+def segments(stream: bytes) -> Iterator[tuple[int, int]]:
     """The markers of a JPEG stream before its scan, each with the place of its length (ITU-T T.81 B.1.1)."""
     at = 2
     while at + 4 <= len(stream) and stream[at] == 0xFF:
@@ -134,7 +134,7 @@ def _number(stream: bytes, at: int, length: int) -> int:
     return int.from_bytes(stream[at : at + length], "big")
 
 
-def _stream(dataset: Dataset, path: Path, index: int) -> bytes:
+def frame_stream(dataset: Dataset, path: Path, index: int) -> bytes:
     """One compressed frame, from memory or from the file."""
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     if "PixelData" in dataset:

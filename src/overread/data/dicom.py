@@ -23,6 +23,7 @@ from overread.data.codestream import check_codec, check_stream, decoder_of
 from overread.data.dicom_bounds import read_bounded
 from overread.data.dicom_grey import grey_image
 from overread.data.dicom_header import describe, is_colour
+from overread.data.jpeg_colour import rgb_of
 from overread.data.pixels import MAX_PIXELS, Header, Image, check_values, cut_short
 from overread.errors import ImageError
 
@@ -55,17 +56,21 @@ class DicomFile:
     def frame(self, index: int) -> Image:
         """Decode one frame: colour becomes RGB, grey becomes Hounsfield units or stored values."""
         check_stream(self._dataset, self._path, index)
+        if is_colour(self._dataset) and (rgb := rgb_of(self._dataset, self._path, index)) is not None:
+            return self._coloured(rgb, index)
         source = self._dataset if self._in_memory else self._path
         # where bits are left over pydicom has to copy, and would warn that this is no view
         is_view = self._dataset.get("BitsStored") == self._dataset.get("BitsAllocated")
         stored = pixel_array(source, index=index, view_only=is_view, decoding_plugin=decoder_of(self._dataset))
         if is_colour(self._dataset):
-            pixels = _rgb(self._dataset, stored)
-            image = Image(pixels=pixels, scale="display", window=None, header=self.header, frame=index)
-        else:
-            image = grey_image(self._dataset, stored, header=self.header, frame=index)
+            return self._coloured(_rgb(self._dataset, stored), index)
+        image = grey_image(self._dataset, stored, header=self.header, frame=index)
         check_values(self._path.name, image.pixels, index)
         return image
+
+    def _coloured(self, pixels: NDArray[np.uint8], index: int) -> Image:
+        check_values(self._path.name, pixels, index)
+        return Image(pixels=pixels, scale="display", window=None, header=self.header, frame=index)
 
 
 def load(path: Path, *, pixels: bool, **more: Any) -> Dataset:

@@ -1,12 +1,13 @@
 """`overread serve` under load: many clients at once, beside `overread predict` on the same files.
 
-Each client sends one DICOM file, waits for its answer, and sends the next, over loopback. Every file has UIDs of its
+Each client sends one DICOM file (or as many as --together says, as who sends a series does), waits for its answer,
+and sends the next, over loopback. Every file has UIDs of its
 own, so that none is answered from what is there. The clients share the cores with the service, and `predict` has
 none; so they are sockets in one process that send bytes made beforehand, and what they take of a core is printed.
 Printed too: images a second of both, their ratio, the median and the 99th percentile of the time to an answer,
 errors, and the memory of the service's processes from the beginning to the end.
 
-    python benchmarks/serve_load.py MODEL DICOM-FOLDER --clients 32 --seconds 60
+    python benchmarks/serve_load.py MODEL DICOM-FOLDER --clients 32 --seconds 60 --together 1
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def free_port() -> int:
 class Files:
     """Ever new images: a file's bytes under a new UID of the same length."""
 
-    def __init__(self, folder: Path) -> None:
-        self.parts = []
+    def __init__(self, folder: Path, *, together: int = 1) -> None:
+        self.parts, self.together = [], together
         for path in sorted(folder.rglob("*.dcm")):
             dataset = pydicom.dcmread(path)
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _UID.decode()
@@ -69,9 +70,10 @@ class Files:
         return (_UID[:-10] + str(number).encode()).join(self.parts[number % len(self.parts)])
 
     def request(self) -> bytes:
-        """The next one, as it is handed in."""
+        """The next ones, as they are handed in."""
         head = b'--%b\r\nContent-Disposition: form-data; name="files"; filename="a.dcm"\r\n\r\n' % _BOUNDARY
-        body = b"".join([head, self.take(), b"\r\n--%b--\r\n" % _BOUNDARY])
+        parts = (piece for _ in range(self.together) for piece in (head, self.take(), b"\r\n"))
+        body = b"".join([*parts, b"--%b--\r\n" % _BOUNDARY])
         words = b"POST /api/v1/images?wait=100 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         words += b"Content-Type: multipart/form-data; boundary=%b\r\nContent-Length: %d\r\n\r\n" % (
             _BOUNDARY,
@@ -84,14 +86,15 @@ class Files:
 class Client:
     """One connection: what is still to be sent, and what has come."""
 
+    files: Files
     connection: socket.socket
     left: memoryview = field(default_factory=lambda: memoryview(b""))
     came: bytearray = field(default_factory=bytearray)
     began: float = 0.0
 
-    def next(self, files: Files) -> None:
+    def next(self) -> None:
         """Begin another request."""
-        self.left, self.came, self.began = memoryview(files.request()), bytearray(), time.monotonic()
+        self.left, self.came, self.began = memoryview(self.files.request()), bytearray(), time.monotonic()
 
     def answer(self) -> tuple[int, bytes] | None:
         """Status and body; None while they are not whole."""
@@ -122,13 +125,13 @@ def put_under_load(
     began, cpu = time.monotonic(), time.process_time()
     until, look_at = began + seconds, began
     for _ in range(clients):
-        client = Client(socket.create_connection(("127.0.0.1", port)))
+        client = Client(files, socket.create_connection(("127.0.0.1", port)))
         client.connection.setblocking(False)
-        client.next(files)
+        client.next()
         selector.register(client.connection, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
     while selector.get_map():
         for key, events in selector.select(_PATIENCE_S):
-            serve_one(key.data, events, selector, load, files if time.monotonic() < until else None)
+            serve_one(key.data, events, selector, load, goes_on=time.monotonic() < until)
         if time.monotonic() >= look_at:
             load.memory_mb.append(memory_mb(process.pid))
             look_at += seconds / 4
@@ -140,8 +143,8 @@ def put_under_load(
     return load
 
 
-def serve_one(client: Client, events: int, selector: selectors.BaseSelector, load: Load, files: Files | None) -> None:
-    """Send and receive what one connection takes and has now; `files`: where more is to be sent."""
+def serve_one(client: Client, events: int, selector: selectors.BaseSelector, load: Load, *, goes_on: bool) -> None:
+    """Send and receive what one connection takes and has now."""
     if events & selectors.EVENT_WRITE and client.left:
         client.left = client.left[client.connection.send(client.left) :]
         if not client.left:
@@ -154,13 +157,13 @@ def serve_one(client: Client, events: int, selector: selectors.BaseSelector, loa
     if answer is None and piece:
         return
     load.seconds.append(time.monotonic() - client.began)
-    if answer is None or answer[0] != 200 or json.loads(answer[1])["n_answered"] != 1:
+    if answer is None or answer[0] != 200 or json.loads(answer[1])["n_answered"] != client.files.together:
         load.errors.append(repr(answer)[:300])
-    if files is None or not piece:
+    if not goes_on or not piece:
         selector.unregister(client.connection)
         client.connection.close()
         return
-    client.next(files)
+    client.next()
     selector.modify(client.connection, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
 
 
@@ -184,9 +187,10 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--together", type=int, default=1, help="images of one request")
     args = parser.parse_args()
     print(f"{machine()}\n{versions()}")
-    files, folder = Files(args.images), Path(tempfile.mkdtemp())
+    files, folder = Files(args.images, together=args.together), Path(tempfile.mkdtemp())
     paths = [folder / f"{number}.dcm" for number in range(600)]
     for path in paths:
         path.write_bytes(files.take())
@@ -209,9 +213,10 @@ def main() -> None:
     after = alone()
     shutil.rmtree(folder)
     load.seconds.sort()
-    served, beside = len(load.seconds) / load.took_s, (before + after) / 2
+    served, beside = args.together * len(load.seconds) / load.took_s, (before + after) / 2
     print(f"predict alone: {before:.1f} and {after:.1f} images/s (before and after)")
-    print(f"served to {args.clients} clients: {served:.1f} images/s, {served / beside:.2f} of it")
+    asked = f"{args.clients} clients, {args.together} a request"
+    print(f"served to {asked}: {served:.1f} images/s, {served / beside:.2f} of it")
     print(f"the clients themselves took {load.cpu_s / load.took_s:.2f} of a core")
     p50, p99 = statistics.median(load.seconds), load.seconds[int(0.99 * len(load.seconds))]
     print(f"to an answer: median {p50:.2f} s, 99 % {p99:.2f} s")

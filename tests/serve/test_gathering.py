@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from overread.errors import ServiceError
+from overread.serve import gathering as gathering_module
 from overread.serve.gathering import Gathering
 
 
@@ -33,7 +34,7 @@ def _bring(work: _Slow, numbers: Sequence[int]) -> dict[int, object]:
 
     def bring(number: int) -> None:
         try:
-            found[number] = gathering.do(number)
+            found[number] = gathering.do(lambda: number)
         except Exception as fault:
             found[number] = fault
 
@@ -77,5 +78,57 @@ def test_it_goes_on_after_a_fault() -> None:
     work.go.set()
     gathering: Gathering[int, int] = Gathering(work)
     with pytest.raises(KeyError):
-        gathering.do(1)
-    assert gathering.do(2) == 20
+        gathering.do(lambda: 1)
+    assert gathering.do(lambda: 2) == 20
+
+
+def test_who_is_on_the_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering_module, "_PATIENCE_S", 10.0)
+    work = _Slow()
+    work.go.set()
+    gathering: Gathering[int, int] = Gathering(work)
+    is_preparing, one_waits = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def prepare() -> int:
+        is_preparing.set()
+        one_waits.wait(10)
+        return 1
+
+    other = threading.Thread(target=lambda: found.append(gathering.do(prepare)))
+    other.start()
+    assert is_preparing.wait(10)
+
+    def come() -> int:
+        threading.Timer(0.002, one_waits.set).start()
+        return 2
+
+    assert gathering.do(come) == 20
+    other.join(10)
+    assert found == [10]
+    assert [sorted(group) for group in work.groups] == [[1, 2]]
+
+
+def test_who_does_not_come_is_not_waited_for_long() -> None:
+    work = _Slow()
+    work.go.set()
+    gathering: Gathering[int, int] = Gathering(work)
+    is_preparing, is_over = threading.Event(), threading.Event()
+
+    def fail() -> int:
+        is_preparing.set()
+        is_over.wait(30)
+        raise ZeroDivisionError
+
+    def bring() -> None:
+        with pytest.raises(ZeroDivisionError):
+            gathering.do(fail)
+
+    other = threading.Thread(target=bring)
+    other.start()
+    assert is_preparing.wait(10)
+    assert gathering.do(lambda: 2) == 20
+    assert other.is_alive()
+    is_over.set()
+    other.join(10)
+    assert work.groups == [[2]]

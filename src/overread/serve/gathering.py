@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -39,21 +38,21 @@ class Gathering(Generic[Given, Found]):
         self._is_led = False
         self._n_coming = 0
 
-    @contextmanager
-    def coming(self) -> Iterator[None]:
-        """Say that something will be brought after this, for which the others may wait a moment."""
+    def do(self, prepare: Callable[[], Given]) -> Found:
+        """Prepare what is to be done, and return what came of it when it is done.
+
+        The others wait a moment for what is being prepared. What goes wrong with one is raised to who brought it.
+        """
         with self._lock:
             self._n_coming += 1
         try:
-            yield
-        finally:
+            mine: _Waiting[Given, Found] = _Waiting(prepare())
+        except BaseException:
             with self._lock:
                 self._n_coming -= 1
-
-    def do(self, given: Given) -> Found:
-        """Return what came of it, when it is done. What goes wrong with one is raised to who brought it."""
-        mine: _Waiting[Given, Found] = _Waiting(given)
+            raise
         with self._lock:
+            self._n_coming -= 1
             self._waiting.append(mine)
             is_first, self._is_led = not self._is_led, True
         if not is_first:

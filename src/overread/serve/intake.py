@@ -111,16 +111,19 @@ class Intake:
         then: what else is to be written, in the same transaction, which others' files may be part of. Raises
         ServiceError where the store is full or away, and then nothing was taken.
         """
-        with self._gathering.coming():
-            looked = [self._look(file, together) for file in files]
-        if then is None and not any(isinstance(one, _Known) for one in looked):
-            return [one for one in looked if isinstance(one, Taken)]
-        return self._gathering.do(_Upload(looked=looked, came_by=came_by, who=who, then=then))
+        return self._gathering.do(
+            lambda: _Upload(
+                looked=[self._look(file, together) for file in files], came_by=came_by, who=who, then=then
+            )
+        )
 
     def _write(self, uploads: Sequence[_Upload]) -> list[list[Taken]]:
         """Write the rows of what several senders have handed in, in one transaction."""
+        known = [one for upload in uploads for one in upload.looked if isinstance(one, _Known)]
+        if not known and all(upload.then is None for upload in uploads):
+            return [[one for one in upload.looked if isinstance(one, Taken)] for upload in uploads]
         with self.store.begin() as session:
-            rows = Rows(session, [one for upload in uploads for one in upload.looked if isinstance(one, _Known)])
+            rows = Rows(session, known)
             found = [self._write_one(session, rows, upload) for upload in uploads]
             rows.write()
             return found

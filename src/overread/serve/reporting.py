@@ -30,7 +30,7 @@ from overread.serve.outbox import enqueue
 from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, name_of, to_bytes
 from overread.serve.sources import repeatable
 from overread.serve.store import Store
-from overread.serve.summary import share
+from overread.serve.summary import n_silent, share, silence
 from overread.serve.tables import Answer, Instance, Series, Study
 from overread.serve.trail import record
 
@@ -208,11 +208,11 @@ def _answered(header: Dataset, answer: Answer) -> Answered:
 
 def _of_study(study: Study, image: str) -> tuple[str, str]:
     """Which image a sheet shows, and what is said of the whole study."""
+    n, silent = study.n_frames, n_silent(study)
     if study.abstains:
-        return image, f"The whole study: no answer ({study.abstains}, on most of its {study.n_frames} images)."
-    whole = (
-        f"The whole study: {study.label} (mean probability over {study.n_frames} images: {share(study.probability)})."
-    )
+        return image, f"The whole study: no answer: {silence(study)}."
+    but = f", no answer for {silent} of them" if silent else ""
+    whole = f"The whole study: {study.label} (mean probability {share(study.probability)} over {n} images{but})."
     return f"{image} (of its series it speaks most for {study.label})", whole
 
 

@@ -28,8 +28,8 @@ def add_answer(study: Study, p: Prediction, *, model: str) -> None:
     means = mean_probabilities(study)
     study.label = max(means, key=lambda name: means[name])
     study.probability = means[study.label]
-    silent = sum(doubts.values())
-    study.abstains = max(doubts, key=lambda why: doubts[why]) if 2 * silent > study.n_frames else ""
+    is_silent = 2 * n_silent(study) > study.n_frames
+    study.abstains = max(doubts, key=lambda why: doubts[why]) if is_silent else ""
 
 
 def mean_probabilities(study: Study) -> dict[str, float]:
@@ -39,6 +39,18 @@ def mean_probabilities(study: Study) -> dict[str, float]:
         for name, total in study.sums.items()
         if name != _DOUBTS and study.n_frames
     }
+
+
+def n_silent(study: Study) -> int:
+    """On how many of the study's frames the model gives no answer."""
+    return sum(study.sums.get(_DOUBTS, {}).values())
+
+
+def silence(study: Study) -> str:
+    """Why the model does not answer for the study, and for how many of its images; empty where it does."""
+    if not study.abstains or study.n_frames == 1:
+        return study.abstains
+    return f"{study.abstains} ({n_silent(study)} of {study.n_frames} images without an answer)"
 
 
 def share(probability: float) -> str:

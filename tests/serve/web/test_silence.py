@@ -87,6 +87,7 @@ def test_the_pages_say_so_without_a_script(served: tuple[str, str], why: str) ->
         )
         assert cells in table
     assert "The model's answer for the study is" not in study
+    assert f"The model does not answer: {why} (4 of 4 images without an answer)." in study
 
 
 @needs_browser
@@ -137,4 +138,4 @@ def test_the_sheet_in_the_pacs_says_so(
     assert words.covered.endswith("which is no answer")
     named = " ".join([words.alone, *words.lines]).replace(why, "")
     assert not any(name in named for name in CLASSES)
-    assert f"The whole study: no answer ({why}, on most of its 4 images)." in words.lines
+    assert f"The whole study: no answer: {why} (4 of 4 images without an answer)." in words.lines

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from overread.errors import ServiceError
-from overread.serve.summary import mean_probabilities
+from overread.serve.summary import mean_probabilities, n_silent, silence
 from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
 
 Json = dict[str, Any]
@@ -130,6 +130,8 @@ def study_view(session: Session, uid: str) -> Json:
     return {
         **study_row(study),
         "probabilities": mean_probabilities(study),
+        "n_silent": n_silent(study),
+        "silence": silence(study),
         "series": series,
         "readings": [reading_view(reading, uid) for reading in study.readings],
     }

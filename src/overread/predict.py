@@ -211,6 +211,19 @@ class Predictor:
         return found
 
 
+def percent(probability: float) -> str:
+    """A probability as people read it; never 0 % or 100 % by rounding.
+
+    >>> percent(0.847), percent(0.9999), percent(0.0001)
+    ('85 %', '> 99 %', '< 1 %')
+    """
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
 def caveat(why: str) -> str:
     """What is said over probabilities for which there is no answer; why: the reason that there is none."""
     return f"What the network says, {'not to be relied on' if why == UNLIKE else 'but no answer'}:"

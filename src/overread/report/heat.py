@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from overread.predict import percent
 from overread.report.colours import heat_colours
 
 Bytes = NDArray[np.uint8]
@@ -215,7 +216,7 @@ def _draw_bars(
                 draw.line((x, y + 14, x + 5, y + 5), fill=_SOFT)
         elif p > 0.005:
             draw.rounded_rectangle((track[0], y + 3, end, y + 16), 5, fill=_BAR)
-        draw.text((track[1] + 12, y), f"{p:.3f}", font=_font(14), fill=ink)
+        draw.text((track[1] + 12, y), percent(p), font=_font(14), fill=ink)
         y += _LINE + 4
     return y + 10
 

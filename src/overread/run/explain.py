@@ -17,7 +17,7 @@ from overread.errors import ImageError, OverreadError, SettingsError
 from overread.explain.examples import Neighbour, examples_of, nearest
 from overread.explain.trust import failed_controls
 from overread.explain.where import CLASS_MAP, evidence_for, find_regions, shares
-from overread.predict import UNLIKE, Prediction, Predictor, caveat
+from overread.predict import UNLIKE, Prediction, Predictor, caveat, percent
 from overread.report.heat import Told, heat_sheet
 from overread.run.job import read_record
 from overread.settings import between, setting
@@ -136,7 +136,7 @@ class Explainer:
         card = self.predictor.card
         p = prediction.probabilities[str(prediction.label)]
         silent = prediction.abstains
-        title = f"No answer: {silent}" if silent else f"{prediction.label} ({p:.2f})"
+        title = f"No answer: {silent}" if silent else f"{prediction.label} ({percent(p)})"
         lines = []
         if prediction.classes and silent != UNLIKE:
             lines.append(f"Set: {', '.join(prediction.classes)}. Such sets {card.caution.sets_why}.")

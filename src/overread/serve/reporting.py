@@ -22,7 +22,7 @@ from overread.data.placing import onto_image, place
 from overread.data.window import own_brightness
 from overread.errors import ImageError, OverreadError
 from overread.explain.where import evidence_for
-from overread.predict import caveat
+from overread.predict import caveat, percent
 from overread.report.heat import Told, heat_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
@@ -30,7 +30,7 @@ from overread.serve.outbox import enqueue
 from overread.serve.results import Answered, ModelSaid, digest, make_capture, make_report, name_of, to_bytes
 from overread.serve.sources import repeatable
 from overread.serve.store import Store
-from overread.serve.summary import n_silent, share, silence
+from overread.serve.summary import n_silent, silence
 from overread.serve.tables import Answer, Instance, Series, Study
 from overread.serve.trail import record
 
@@ -170,7 +170,7 @@ class Reporter:
             evidence = evidence_for(maps, card.classes.index(answer.label))
             heat = onto_image(evidence, place(rows, columns, side_px=card.image.size_px, fit=card.image.fit))
         silent = answer.abstains
-        likeliest = f"Likeliest class: {answer.label}, {share(answer.probabilities[answer.label])}"
+        likeliest = f"Likeliest class: {answer.label}, {percent(answer.probabilities[answer.label])}"
         which, whole = of_study
         lines = (whole, self.model.on_heat, f"overread, model {self.model.name}", card.intended_use)
         told = Told(
@@ -212,7 +212,7 @@ def _of_study(study: Study, image: str) -> tuple[str, str]:
     if study.abstains:
         return image, f"The whole study: no answer: {silence(study)}."
     but = f", no answer for {silent} of them" if silent else ""
-    whole = f"The whole study: {study.label} (mean probability {share(study.probability)} over {n} images{but})."
+    whole = f"The whole study: {study.label} (mean probability {percent(study.probability)} over {n} images{but})."
     return f"{image} (of its series it speaks most for {study.label})", whole
 
 

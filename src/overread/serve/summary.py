@@ -51,16 +51,3 @@ def silence(study: Study) -> str:
     if not study.abstains or study.n_frames == 1:
         return study.abstains
     return f"{study.abstains} ({n_silent(study)} of {study.n_frames} images without an answer)"
-
-
-def share(probability: float) -> str:
-    """A probability as people read it; never 0 % or 100 % by rounding.
-
-    >>> share(0.847), share(0.9999), share(0.0001)
-    ('85 %', '> 99 %', '< 1 %')
-    """
-    if 0 < probability < 0.01:
-        return "< 1 %"
-    if 0.99 < probability < 1:
-        return "> 99 %"
-    return f"{probability:.0%}".replace("%", " %")

@@ -11,9 +11,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
-from overread.predict import UNLIKE, caveat
+from overread.predict import UNLIKE, caveat, percent
 from overread.report.colours import heat_colours
-from overread.serve.summary import share
 from overread.serve.web import views
 from overread.serve.web.api import Since, Uid, service_of
 
@@ -44,7 +43,7 @@ def _month(taken_on: str) -> str:
     return f"{taken_on[:4]}-{taken_on[4:6]}" if len(taken_on) >= 6 else taken_on
 
 
-_templates.env.filters.update(percent=share, caveat=caveat, minute=_minute, month=_month)
+_templates.env.filters.update(percent=percent, caveat=caveat, minute=_minute, month=_month)
 
 
 @router.get("/")

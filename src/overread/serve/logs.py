@@ -14,6 +14,10 @@ from overread.serve.tables import now
 ACCESS = logging.getLogger("overread.serve.access")
 
 
+_OF_PEERS = {"Network timeout reached": "a peer was silent for a minute, and its association was ended"}
+"""what pynetdicom calls an error, and is none of ours"""
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON. Of a fault it tells the kind and the places in the code, not the words.
 
@@ -23,7 +27,8 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
         what = type(record.msg).__name__ if isinstance(record.msg, BaseException) else record.getMessage()
-        line: dict[str, object] = {"at": now(), "level": record.levelname.lower(), "what": what}
+        level = "warning" if what in _OF_PEERS else record.levelname.lower()
+        line: dict[str, object] = {"at": now(), "level": level, "what": _OF_PEERS.get(what, what)}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:
             frames = traceback.extract_tb(record.exc_info[2])

@@ -59,9 +59,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         said = Given(scope=scope).get("content-length", "0")
-        no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
         if not (said.isascii() and said.isdigit()) or int(said) > self.most_bytes:
-            await no(scope, receive, send)
+            await self._refuse(scope, receive, send)
             return
         n_bytes, started = 0, False
 
@@ -82,7 +81,11 @@ class BodyLimit:
             await self.app(scope, counted, watched)
         except _TooLongError:
             if not started:
-                await no(scope, receive, send)
+                await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
+        await no(scope, receive, send)
 
 
 class Headers:

@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     from overread.serve.peers import TlsFiles, parse_destination
     from overread.serve.station import Station
     from overread.serve.store import open_store
-    from overread.serve.turns import take_long_turns
 
     settings = from_dict(NodeSettings, given_flags(args, NodeSettings))
     if bool(args.tls_cert) != bool(args.tls_key):
@@ -70,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
     for text in args.send_to:
         parse_destination(text)
     ready_logs()
-    take_long_turns()
     station = Station(
         open_store(args.store, url=args.database),
         ServedModel(args.model, engine=args.engine, apart=True),

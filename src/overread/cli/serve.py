@@ -75,10 +75,8 @@ def run(args: argparse.Namespace) -> int:
     from overread.serve.model import ServedModel
     from overread.serve.service import Service
     from overread.serve.store import open_store
-    from overread.serve.turns import take_long_turns
     from overread.serve.web.app import make_app
 
-    take_long_turns()
     store = open_store(args.store, url=args.database)
     with store.read() as session:
         asks = n_accounts(session) > 0

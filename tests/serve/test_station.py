@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any
 import pydicom
 import pytest
 from sqlalchemy import select
+from tests.serve.conftest import arrive
 from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 from tests.serve.test_node import STORESCU, needs_dcmtk, storescu
 
 from overread.predict import load
+from overread.serve.answering import Answerer
+from overread.serve.intake import Intake
 from overread.serve.model import ServedModel
 from overread.serve.node import NodeSettings
 from overread.serve.proof import prove
@@ -220,6 +224,40 @@ def test_a_study_that_has_no_results_does_not_hold_up_the_others(
         (step,) = session.scalars(select(Step).where(Step.did == "not reported"))
     assert (step.subject, step.details["fault"]) == (odd, "ZeroDivisionError")
     assert _results(pacs, odd) == []
+
+
+@needs_dcmtk
+def test_what_is_made_is_sent_while_others_are_being_made(
+    station: Any,
+    pacs: Orthanc,
+    slices: list[Path],
+    tmp_path: Path,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from overread.serve import reporting
+
+    real, is_sent, made_for = reporting.make_report, threading.Event(), list[str]()
+
+    def waits_at_the_second(answered: Any, *words: Any, **more: Any) -> Any:
+        made_for.append(str(answered[0].dataset.StudyInstanceUID))
+        assert len(made_for) == 1 or is_sent.wait(60)
+        return real(answered, *words, **more)
+
+    monkeypatch.setattr(reporting, "make_report", waits_at_the_second)
+    pacs.start()
+    store = open_store(tmp_path / "store")
+    Intake(store).take([arrive(store, path) for path in slices], came_by="c-store", who="me")
+    Answerer(store, ServedModel(model_folder)).answer_waiting()
+    store.close()
+    time.sleep(1.1)  # they are quiet now, all of them
+    station(0, pacs.by_web)
+    _wait(lambda: len(made_for) == 2)
+    _wait(lambda: len(_results(pacs, made_for[0])) == 2, 30)
+    is_sent.set()
+    for path in slices[::4]:
+        study = str(pydicom.dcmread(path).StudyInstanceUID)
+        assert _wait(lambda uid=study: len(_results(pacs, uid)) == 2)
 
 
 @needs_dcmtk

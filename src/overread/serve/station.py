@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from overread.errors import OverreadError
@@ -57,14 +57,19 @@ class Station:
             max_bytes=self._intake.settings.max_file_mb * 1_000_000,
         )
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
+        # a thread for each: results that are made are sent while others are being made
+        self._threads = [
+            threading.Thread(target=self._work, args=(work,), name=name, daemon=True)
+            for name, work in (("reporter", self.reporter.report_due), ("sender", self.outbox.send_due))
+        ]
 
     def start(self) -> int:
         """Go on with what waits, and listen; returns the port."""
         self.outbox.release()
         port = self.node.start()
         self.answerer.start()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return port
 
     def stop(self) -> None:
@@ -73,7 +78,8 @@ class Station:
         self._stop.set()
         self.answerer.stop()
         self.answerer.model.close()
-        self._thread.join(timeout=120)
+        for thread in self._threads:
+            thread.join(timeout=120)
         self.store.close()
 
     def take(self, path: Path, calling: str) -> None:
@@ -83,12 +89,12 @@ class Station:
             raise taken.problem
         self.answerer.wake()
 
-    def _work(self) -> None:
+    def _work(self, work: Callable[[Callable[[], bool]], int]) -> None:
+        """Do what is due, again and again, until the node is stopped."""
         while not self._stop.is_set():
             pause = _LOOK_S
             try:
-                self.reporter.report_due(self._stop.is_set)
-                self.outbox.send_due(self._stop.is_set)
+                work(self._stop.is_set)
             except OverreadError as fault:
                 _log.warning("results wait: %s", getattr(fault, "kind", "failed"))
                 pause = _PATIENCE_S

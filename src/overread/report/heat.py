@@ -57,7 +57,14 @@ class Told:
 
 
 def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, quantile: float = 0.9) -> bytes:
-    """Draw one sheet as PNG. image: (rows, columns) or (rows, columns, 3) uint8, as it is to be looked at.
+    """One sheet as PNG; see `draw_sheet`."""
+    stream = io.BytesIO()
+    Pillow.fromarray(draw_sheet(image, heat, told, quantile=quantile)).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def draw_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, quantile: float = 0.9) -> Bytes:
+    """Draw one sheet, (height, width, 3) uint8. image: (rows, columns[, 3]) uint8, as it is to be looked at.
 
     heat: (rows, columns), evidence in the pixels of the image; what is below 0 is not shown. None: the heatmap is
     withheld. The contour encloses the 1 - quantile of the image with most evidence.
@@ -107,9 +114,7 @@ def heat_sheet(image: Bytes, heat: NDArray[np.float32] | None, told: Told, *, qu
     for i, line in enumerate(lines):
         draw.text((_MARGIN, y + i * _LINE), line, font=_font(14), fill=_SOFT)
     _draw_like(draw, sheet, told.like, y + len(lines) * _LINE + 8)
-    stream = io.BytesIO()
-    sheet.save(stream, format="PNG", optimize=True)
-    return stream.getvalue()
+    return np.asarray(sheet)
 
 
 def overlay(image: Bytes, heat: NDArray[np.float32], *, quantile: float = 0.9) -> Bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 from pydicom import Dataset, dcmread
 from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,7 +21,7 @@ from overread.data.window import own_brightness
 from overread.errors import ImageError, OverreadError
 from overread.explain.where import evidence_for
 from overread.predict import caveat, percent
-from overread.report.heat import Told, heat_sheet
+from overread.report.heat import Told, draw_sheet
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.notices import Notices
 from overread.serve.outbox import enqueue
@@ -183,8 +181,7 @@ class Reporter:
             toward=found.header.tags.get("toward", ""),
             marks=("Research use, not a medical device.", *card.marks),
         )
-        with Picture.open(io.BytesIO(heat_sheet(own_brightness(found), heat, told))) as sheet:
-            return np.asarray(sheet.convert("RGB"))
+        return draw_sheet(own_brightness(found), heat, told)
 
 
 def _whole(session: Session, study_id: int) -> Study:

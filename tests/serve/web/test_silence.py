@@ -22,7 +22,7 @@ from tests.serve.web.test_browser import AXE, CHROMIUM, _faults, _serve, browser
 from overread.model import bundle
 from overread.model.caution import Caution, write_distance
 from overread.predict import UNLIKE
-from overread.report.heat import Told, heat_sheet
+from overread.report.heat import Told, draw_sheet
 from overread.serve import reporting
 from overread.serve.answering import Answerer
 from overread.serve.intake import Intake
@@ -124,11 +124,11 @@ def test_the_sheet_in_the_pacs_says_so(
 ) -> None:
     told: list[Told] = []
 
-    def note(image: Any, heat: Any, words: Told) -> bytes:
+    def note(image: Any, heat: Any, words: Told) -> Any:
         told.append(words)
-        return heat_sheet(image, heat, words)
+        return draw_sheet(image, heat, words)
 
-    monkeypatch.setattr(reporting, "heat_sheet", note)
+    monkeypatch.setattr(reporting, "draw_sheet", note)
     store, model = service.store, ServedModel(silent_model)
     Intake(store).take([arrive(store, path) for path in slices[:4]], came_by="c-store", who="me")
     Answerer(store, model).answer_waiting()

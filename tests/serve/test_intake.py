@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nibabel
+import numpy as np
 import pydicom
 import pytest
 from sqlalchemy import func, select
 from tests.serve.conftest import arrive
 
-from overread.serve.intake import Intake, IntakeSettings
+from overread.serve.intake import OWN_RESULT, Arrived, Intake, IntakeSettings
+from overread.serve.results import ModelSaid, make_capture, to_bytes
 from overread.serve.store import Store
-from overread.serve.tables import Instance, Series, Step, Study
+from overread.serve.tables import Instance, Sending, Series, Step, Study, now
 
 
 def _count(store: Store, table: type) -> int:
@@ -106,6 +112,76 @@ def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path
     (one,) = intake.take([arrive(store, tmp_path / "other.dcm")], came_by="rest", who="me")
     assert getattr(one.problem, "kind", "") == "other-content"
     assert _count(store, Instance) == 1
+    assert _kept(store) == {hashlib.sha256(slices[0].read_bytes()).hexdigest()}
+    (again,) = intake.take([arrive(store, slices[0])], came_by="rest", who="me")
+    assert (again.problem, again.is_new) == (None, False)
+    assert len(_kept(store)) == 1
+
+
+def test_what_is_refused_may_be_held_by_others(store: Store, slices: list[Path]) -> None:
+    """The same bytes may be a result that waits to be sent."""
+    content = slices[1].read_bytes()
+    sha256 = store.files.keep_bytes(content)
+    dataset = pydicom.dcmread(slices[0])
+    dataset.SOPInstanceUID = pydicom.dcmread(slices[1]).SOPInstanceUID
+    other = io.BytesIO()
+    dataset.save_as(other)
+    with store.begin() as session:
+        session.add(Study(uid="1.2", patient="", received_at=now(), changed_at=now(), sums={}, n_images=0))
+        session.flush()
+        known = {"study_id": 1, "uid": "1.2.3", "kind": "sc", "destination": "x", "next_at": now()}
+        session.add(Sending(sha256=sha256, **known))
+    path = store.files.incoming / "other"
+    path.write_bytes(other.getvalue())
+    intake = Intake(store)
+    intake.take([Arrived(path=path, name="other")], came_by="rest", who="me")
+    (one,) = intake.take([arrive(store, slices[1])], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == "other-content"
+    assert sha256 in _kept(store)
+
+
+def test_what_was_let_go_at_the_same_moment_is_not_acknowledged(store: Store, slices: list[Path]) -> None:
+    intake = Intake(store)
+    look = intake._look
+
+    def look_and_lose(file: Arrived, together: str) -> Any:
+        found = look(file, together)
+        store.files.path_of(found.sha256).unlink()  # type: ignore[union-attr]
+        return found
+
+    intake._look = look_and_lose  # type: ignore[method-assign]
+    (one,) = intake.take([arrive(store, slices[0])], came_by="rest", who="me")
+    assert (getattr(one.problem, "kind", ""), _count(store, Instance)) == ("send-again", 0)
+
+
+def test_a_result_of_overreads_own_is_no_image(store: Store, slices: list[Path], tmp_path: Path) -> None:
+    picture = np.zeros((20, 30, 3), np.uint8)
+    model = ModelSaid(name="m", sha256="0" * 64, classes=("a", "b"), intended_use="", marks=())
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    capture = make_capture(pydicom.dcmread(slices[0]), picture, model, at=at, number=1, answers="")
+    (tmp_path / "capture.dcm").write_bytes(to_bytes(capture))
+    (one,) = Intake(store).take([arrive(store, tmp_path / "capture.dcm")], came_by="rest", who="me")
+    assert getattr(one.problem, "kind", "") == OWN_RESULT
+    assert "a result that overread made" in str(one.problem)
+    assert _count(store, Instance) == 0
+
+
+def test_series_without_a_uid_are_told_apart_by_their_studies(
+    store: Store, slices: list[Path], tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path, source in zip(paths, (slices[0], slices[1], slices[4]), strict=True):
+        dataset = pydicom.dcmread(source)
+        del dataset.SeriesInstanceUID
+        dataset.save_as(path)
+    files = [arrive(store, path) for path in paths]
+    found = Intake(store).take(files, came_by="rest", who="me", together="2.25.7")
+    assert [one.problem for one in found] == [None] * 3
+    assert (_count(store, Study), _count(store, Series), _count(store, Instance)) == (2, 2, 3)
+
+
+def _kept(store: Store) -> set[str]:
+    return {path.name for path in store.files.folder.glob("??/*")}
 
 
 def test_a_series_belongs_to_one_study(store: Store, slices: list[Path], tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from sqlalchemy import select
@@ -23,9 +25,10 @@ from overread.serve.intake import Intake
 from overread.serve.model import ServedModel
 from overread.serve.node import NodeSettings
 from overread.serve.proof import prove
+from overread.serve.results import ModelSaid, make_capture, to_bytes
 from overread.serve.station import Station
 from overread.serve.store import open_store
-from overread.serve.tables import Sending, Step
+from overread.serve.tables import Instance, Sending, Step
 
 DCIODVFY, DSRDUMP = Path("/usr/bin/dciodvfy"), Path("/usr/bin/dsrdump")
 SR, SC = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"
@@ -224,6 +227,22 @@ def test_a_study_that_has_no_results_does_not_hold_up_the_others(
         (step,) = session.scalars(select(Step).where(Step.did == "not reported"))
     assert (step.subject, step.details["fault"]) == (odd, "ZeroDivisionError")
     assert _results(pacs, odd) == []
+
+
+@needs_dcmtk
+def test_a_result_that_comes_back_is_thanked_for_and_left_out(
+    station: Any, slices: list[Path], tmp_path: Path
+) -> None:
+    """A PACS that forwards whole studies sends it after each answer: an image of it would call for the next."""
+    model = ModelSaid(name="m", sha256="0" * 64, classes=("a", "b"), intended_use="", marks=())
+    source, at = pydicom.dcmread(slices[0]), datetime(2026, 1, 1, tzinfo=UTC)
+    capture = make_capture(source, np.zeros((20, 30, 3), np.uint8), model, at=at, number=1, answers="")
+    (tmp_path / "capture.dcm").write_bytes(to_bytes(capture))
+    made, port = station(0)
+    assert storescu(port, [tmp_path / "capture.dcm", slices[0]]).returncode == 0
+    with made.store.read() as session:
+        assert session.scalars(select(Instance.uid)).all() == [source.SOPInstanceUID]
+    assert len(list(made.store.files.folder.glob("??/*"))) == 1
 
 
 @needs_dcmtk

@@ -70,6 +70,15 @@ class Archive:
         with room_said():
             return self._keep(path)
 
+    def hold(self, path: Path) -> str:
+        """Take a file over for a while, under a name that no other has: who holds it may remove it."""
+        name = secrets.token_hex(32)
+        with room_said():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            self._move(path, name)
+        return name
+
     def _keep(self, path: Path) -> str:
         with path.open("rb+") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -77,14 +86,19 @@ class Archive:
         kept = self.path_of(sha256)
         if kept.exists():
             path.unlink()
+            flush_folder(kept.parent)  # who moved it there a moment ago may not have come to that
             return sha256
+        self._move(path, sha256)
+        return sha256
+
+    def _move(self, path: Path, name: str) -> None:
+        kept = self.path_of(name)
         made = not kept.parent.exists()
         kept.parent.mkdir(exist_ok=True)
         path.replace(kept)
         flush_folder(kept.parent)
         if made:
             flush_folder(self.folder)
-        return sha256
 
     def keep_bytes(self, content: bytes) -> str:
         """Keep what is in memory."""
@@ -94,11 +108,11 @@ class Archive:
                 temporary.write_bytes(content)
         return sha256
 
-    def path_of(self, sha256: str) -> Path:
-        """Where a file lies, or would lie. Raises ServiceError for what is no hash."""
-        if not _SHA256.fullmatch(sha256):
-            raise ServiceError(f"{sha256[:80]!r} is no SHA-256.", kind="not-found", status=404)
-        return self.folder / sha256[:2] / sha256
+    def path_of(self, name: str) -> Path:
+        """Where a file lies, or would lie, of which `keep` or `hold` gave the name. ServiceError for any other."""
+        if not _SHA256.fullmatch(name):
+            raise ServiceError(f"{name[:80]!r} is no name of a file here.", kind="not-found", status=404)
+        return self.folder / name[:2] / name
 
 
 def no_room() -> ServiceError:

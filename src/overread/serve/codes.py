@@ -9,6 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
 
+MANUFACTURER = "overread"
+"""of results, by which they are known where they come back"""
 SCHEME = "99OVERREAD"
 """designators that begin with 99 are private (PS3.16 8.2)"""
 DEVICE = Code("121007", "DCM", "Device")

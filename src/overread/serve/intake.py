@@ -8,19 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from overread.data.image import read_header
 from overread.data.pixels import Header
 from overread.errors import ImageError, ServiceError
+from overread.serve.codes import MANUFACTURER
 from overread.serve.gathering import Gathering
 from overread.serve.rows import Rows
 from overread.serve.store import Store
-from overread.serve.tables import now
+from overread.serve.tables import Instance, Sending, now
 from overread.serve.trail import record
 from overread.settings import between, setting
 
 FORMATS = ("dicom", "png", "jpeg", "tiff", "nifti")
+OWN_RESULT = "own-result"
+"""the kind of fault of what came back"""
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
 """the form alone: pseudonymisers and old scanners make UIDs without a root, and with zeros in front"""
 
@@ -126,7 +130,17 @@ class Intake:
             rows = Rows(session, known)
             found = [self._write_one(session, rows, upload) for upload in uploads]
             rows.write()
+            self._let_go(session, {one.sha256 for one in known} - {one.sha256 for one in rows.instances.values()})
             return found
+
+    def _let_go(self, session: Session, refused: set[str]) -> None:
+        """Remove files that came into the archive and are nobody's; while this lasts nobody else writes rows."""
+        if not refused:
+            return
+        held = select(Instance.sha256).where(Instance.sha256.in_(refused))
+        results = select(Sending.sha256).where(Sending.sha256.in_(refused))
+        for sha256 in refused - set(session.scalars(held.union(results))):
+            self.store.files.path_of(sha256).unlink(missing_ok=True)
 
     def _write_one(self, session: Session, rows: Rows, upload: _Upload) -> list[Taken]:
         found = [one if isinstance(one, Taken) else self._enter(rows, one, upload.came_by) for one in upload.looked]
@@ -145,14 +159,15 @@ class Intake:
             n_bytes = file.path.stat().st_size
             sha256 = self.store.files.keep(file.path)
             instance = _uid(header.instance, "SOP Instance UID") or _made_up(sha256)
+            study = _uid(header.study, "Study Instance UID") or together or _made_up(sha256 + "study")
             return _Known(
                 arrived=file,
                 header=header,
                 sha256=sha256,
                 n_bytes=n_bytes,
                 instance=instance,
-                study=_uid(header.study, "Study Instance UID") or together or _made_up(sha256 + "study"),
-                series=_uid(header.series, "Series Instance UID") or _made_up((together or sha256) + "series"),
+                study=study,
+                series=_uid(header.series, "Series Instance UID") or _made_up(study + "series"),
             )
         except (ImageError, ServiceError) as fault:
             if isinstance(fault, ServiceError) and fault.status >= 500:  # not the file's fault
@@ -168,6 +183,10 @@ class Intake:
                 status=413,
             )
         header = read_header(path)
+        if header.tags.get("manufacturer") == MANUFACTURER:
+            raise ImageError(
+                f"{path.name} is a result that overread made, and no image to be read. Leave it out.", kind=OWN_RESULT
+            )
         if header.format not in FORMATS:
             raise ImageError(f"{path.name} is {header.format}, which is not taken here. Send DICOM, PNG or JPEG.")
         if header.n_frames > self.settings.max_frames:
@@ -202,6 +221,8 @@ class Intake:
         series = rows.series.get(file.series)
         if series is not None and series.study.uid != file.study:
             return Taken(name=name, problem=_other_study(name))
+        if not self.store.files.path_of(file.sha256).exists():
+            return Taken(name=name, problem=_let_go_meanwhile(name))
         self._add(rows, file, came_by)
         return Taken(name=name, instance=file.instance, study=file.study, is_new=True)
 
@@ -274,6 +295,14 @@ def _other_study(name: str) -> ServiceError:
         "Send it under the UID of a series of its own.",
         kind="other-content",
         status=409,
+    )
+
+
+def _let_go_meanwhile(name: str) -> ServiceError:
+    return ServiceError(
+        f"{name} came at the same moment as a refused copy of it, and was let go with that. Send it again.",
+        kind="send-again",
+        status=503,
     )
 
 

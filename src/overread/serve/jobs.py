@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from overread.disk import try_lock
 from overread.errors import OverreadError, ServiceError
 from overread.serve.intake import Arrived, Intake, Taken
 from overread.serve.tables import Job, now
@@ -82,7 +83,7 @@ class Jobs:
         """
         archives = [file for file in files if is_zip(file.path)]
         images = [file for file in files if file not in archives]
-        held = [[self.store.files.keep(file.path), file.name] for file in archives]
+        held = [[self.store.files.hold(file.path), file.name] for file in archives]
         job_id, first = secrets.token_hex(16), max(0, len(images) - _TOGETHER)
         taken = self._take(images[:first], job_id, came_by=came_by, who=who)
         uids: list[str] = []
@@ -122,51 +123,57 @@ class Jobs:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait()
             self._wake.clear()
+            left: Sequence[str] = ("?",)
             try:
-                while not self._stop.is_set() and (job_id := self._next()):
-                    self._unpack_all(job_id)
+                left = [one for one in self._reading() if self._stop.is_set() or not self._unpack_all(one)]
             except OverreadError as fault:
                 _log.warning("archives wait: %s", getattr(fault, "kind", "failed"))
             except Exception:
                 _log.exception("archives wait after a fault of overread")
-            else:
-                continue
-            self._stop.wait(_PATIENCE_S)
-            self._wake.set()
+            self._wake.wait(_PATIENCE_S if left else None)
 
-    def _next(self) -> str | None:
+    def _reading(self) -> Sequence[str]:
         with self.store.read() as session:
-            return session.scalars(
-                select(Job.id).where(Job.state == "reading").order_by(Job.made_at).limit(1)
-            ).first()
+            return session.scalars(select(Job.id).where(Job.state == "reading").order_by(Job.made_at)).all()
 
-    def _unpack_all(self, job_id: str) -> None:
+    def _unpack_all(self, job_id: str) -> bool:
+        """Unpack the archives of one job; False where another process is at one of them."""
+        with self.store.read() as session:
+            names = [name for name, _ in session.get_one(Job, job_id).held]
+        for name in names:
+            with _claimed(self.store.files.path_of(name)) as is_ours:
+                if not is_ours:
+                    return False
+                self._unpack_one(job_id, name)
+        return True
+
+    def _unpack_one(self, job_id: str, name: str) -> None:
+        """Unpack an archive that is this process's alone."""
         with self.store.read() as session:
             job = session.get_one(Job, job_id)
-            held, who, came_by, done = list(job.held), job.account, job.came_by, job.n_unpacked
-        for sha256, name in held:
-            path = self.store.files.path_of(sha256)
-            try:
-                self._unpack(path, name, job_id, who=who, came_by=came_by, done=done)
-            except ServiceError as fault:
-                if fault.status >= 500:
-                    raise
-                self._add(job_id, [Taken(name=name, problem=fault)], n_files=1)
-            except (OverreadError, OSError):
+            said, who, came_by, done = dict(job.held).get(name), job.account, job.came_by, job.n_unpacked
+        if said is None:  # another process has done it, a moment ago
+            return
+        path = self.store.files.path_of(name)
+        try:
+            self._unpack(path, said, job_id, who=who, came_by=came_by, done=done)
+        except ServiceError as fault:
+            if fault.status >= 500:
                 raise
-            except Exception:  # the archives of others must not wait for ever
-                _log.exception("an archive cannot be unpacked after a fault of overread")
-                ours = ServiceError(f"{name} cannot be unpacked, which is a fault in overread.", kind="fault")
-                self._add(job_id, [Taken(name=name, problem=ours)], n_files=1)
-            done = 0
-            with self.store.begin() as session:
-                job = session.get_one(Job, job_id)
-                job.held = [one for one in job.held if one[0] != sha256]
-                job.n_unpacked = 0
-                job.state = "reading" if job.held else "read"
-            path.unlink(missing_ok=True)
+            self._add(job_id, [Taken(name=said, problem=fault)], n_files=1)
+        except (OverreadError, OSError):
+            raise
+        except Exception:  # the archives of others must not wait for ever
+            _log.exception("an archive cannot be unpacked after a fault of overread")
+            ours = ServiceError(f"{said} cannot be unpacked, which is a fault in overread.", kind="fault")
+            self._add(job_id, [Taken(name=said, problem=ours)], n_files=1)
+        with self.store.begin() as session:
+            job = session.get_one(Job, job_id)
+            job.held = [one for one in job.held if one[0] != name]
+            job.n_unpacked = 0
+            job.state = "reading" if job.held else "read"
+        path.unlink(missing_ok=True)
 
     def _unpack(self, path: Path, name: str, job_id: str, *, who: str, came_by: str, done: int) -> None:
         """Take in what an archive holds, but for the first `done` files, which an earlier process took."""
@@ -214,6 +221,18 @@ class Jobs:
             job.problems = [*job.problems, *_problems(taken)]
             if n_unpacked is not None:
                 job.n_unpacked = n_unpacked
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Hold an archive against other processes, until it is unpacked or this process is gone."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # it has been unpacked and removed
+        yield True
+        return
+    with file:
+        yield try_lock(file.fileno())
 
 
 def study_of(job_id: str) -> str:

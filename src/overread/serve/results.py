@@ -24,7 +24,6 @@ from overread.predict import UNLIKE
 from overread.serve import codes
 
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
-MANUFACTURER = "overread"
 _LO = 64
 
 
@@ -68,7 +67,7 @@ def make_report(answered: Sequence[Answered], model: ModelSaid, *, at: datetime)
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
             uid=made_up_uid("device", model.sha256),
             name=model.name[:_LO],
-            manufacturer_name=MANUFACTURER,
+            manufacturer_name=codes.MANUFACTURER,
             model_name=f"overread {version('overread')}",
         ),
     )
@@ -84,7 +83,7 @@ def make_report(answered: Sequence[Answered], model: ModelSaid, *, at: datetime)
         series_number=SERIES_NUMBERS["sr"],
         sop_instance_uid=_uid(answered, model, "sr"),
         instance_number=1,
-        manufacturer=MANUFACTURER,
+        manufacturer=codes.MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
@@ -118,7 +117,7 @@ def make_capture(
         series_number=SERIES_NUMBERS["sc"],
         sop_instance_uid=made_up_uid("sc", study, model.sha256, answers, str(number)),
         instance_number=number,
-        manufacturer=MANUFACTURER,
+        manufacturer=codes.MANUFACTURER,
         patient_orientation=("L", "P"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description="overread heatmap: research use only",
@@ -197,7 +196,7 @@ def _group(one: Answered, model: ModelSaid) -> Dataset:
             name=model.name[:_LO],
             version=f"overread {version('overread')}",
             parameters=[f"model SHA-256 {model.sha256}", model.intended_use, *model.marks],
-            manufacturer=MANUFACTURER,
+            manufacturer=codes.MANUFACTURER,
         ),
         measurements=[
             sr.Measurement(

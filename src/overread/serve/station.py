@@ -9,7 +9,7 @@ from pathlib import Path
 
 from overread.errors import OverreadError
 from overread.serve.answering import Answerer
-from overread.serve.intake import Arrived, Intake, IntakeSettings
+from overread.serve.intake import OWN_RESULT, Arrived, Intake, IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.notices import Notices
@@ -83,8 +83,14 @@ class Station:
         self.store.close()
 
     def take(self, path: Path, calling: str) -> None:
-        """Keep one image. Raises ImageError or ServiceError where it cannot be kept."""
+        """Keep one image. Raises ImageError or ServiceError where it cannot be kept.
+
+        A result of overread's that a PACS sends back with its study is thanked for, and left out: a refusal would be
+        tried again for ever.
+        """
         (taken,) = self._intake.take([Arrived(path=path, name="")], came_by="c-store", who=calling)
+        if taken.problem is not None and taken.problem.kind == OWN_RESULT:
+            return
         if taken.problem is not None:
             raise taken.problem
         self.answerer.wake()

@@ -188,7 +188,7 @@ class Job(Table):
     problems: Mapped[list[Any]]
     """a `name`, a `kind` and a `message` of each file that was not"""
     held: Mapped[list[Any]]
-    """archives that are still to be unpacked: the hash and the name of each"""
+    """archives that are still to be unpacked: what the store and what their sender calls each"""
     n_unpacked: Mapped[int] = mapped_column(default=0)
     """files of the first of these that have been taken in"""
     state: Mapped[str] = mapped_column(String(10), default="reading")

@@ -12,14 +12,17 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from sqlalchemy import select
 from tests.serve.conftest import arrive
 
 from overread.data.image import read_image
 from overread.predict import load
-from overread.serve.jobs import JobSettings
+from overread.serve.intake import Arrived, Intake
+from overread.serve.jobs import Jobs, JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
+from overread.serve.tables import Job
 from overread.serve.unpacking import Unpacker
 from overread.serve.web.app import make_app
 
@@ -90,6 +93,47 @@ def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list
     assert (job["n_files"], job["n_read"], job["n_images"], job["n_answered"]) == (13, 13, 12, 12)
     assert [(one["name"], one["kind"]) for one in job["problems"]] == [("all.zip: notes.txt", "not-an-image")]
     assert list(running.service.store.files.incoming.iterdir()) == []
+
+
+def test_the_same_archive_twice_is_unpacked_twice(running: Running, slices: list[Path]) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in slices:
+            archive.write(path, f"{path.parents[1].name}-{path.name}")
+    files = [("files", (name, content.getvalue())) for name in ("a.zip", "again.zip")]
+    first = running.client.post("/api/v1/images", files=files).json()
+    second = running.client.post("/api/v1/images?wait=30", files=files[:1]).json()
+    first = running.client.get(f"/api/v1/jobs/{first['id']}").json()
+    for job, n in ((first, 24), (second, 12)):
+        assert (job["state"], job["problems"], job["n_files"], job["n_read"]) == ("done", [], n, n)
+        assert (job["n_images"], job["n_answered"]) == (12, 12)
+
+
+def test_two_processes_unpack_an_archive_once(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:
+    stores = [open_store(tmp_path / "store") for _ in range(2)]
+    jobs = [Jobs(Intake(store)) for store in stores]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for number, path in enumerate(slices * 8):
+            archive.write(path, f"{number}.dcm")
+    handed_in = []
+    for number in range(3):
+        path = stores[0].files.incoming / f"{number}"
+        path.write_bytes(content.getvalue())
+        handed_in.append(jobs[0].hand_in([Arrived(path=path, name="a.zip")], came_by="rest", who="me").job_id)
+    for one in jobs:
+        one.start()
+    until = time.monotonic() + 60
+    with stores[0].read() as session:
+        while session.scalars(select(Job.state).where(Job.state == "reading")).all():
+            session.rollback()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        told = [(job.n_files, job.n_read, len(job.instances), job.held) for job in session.scalars(select(Job))]
+    assert told == [(96, 96, 12, [])] * 3
+    for one, store in zip(jobs, stores, strict=True):
+        one.stop()
+        store.close()
 
 
 def test_an_archive_that_fails_keeps_no_other_waiting(

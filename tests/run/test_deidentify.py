@@ -103,3 +103,13 @@ def test_copies_are_as_valid_as_their_sources(scans: Path, tmp_path: Path) -> No
         return [line for line in said.splitlines() if "Error" in line]
 
     assert errors(_copies(tmp_path / "clean")[0]) == errors(sorted(scans.rglob("*.dcm"))[0])
+
+
+@pytest.mark.parametrize("out", ["", "clean", "deep/clean"])
+def test_copies_among_what_is_to_be_cleaned_are_refused(
+    scans: Path, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(scans.rglob("*"))
+    assert run(["deidentify", str(scans), "--out", str(scans / out), "--key", str(scans.parent / "key")]) != 0
+    assert "Choose a folder beside it" in " ".join(capsys.readouterr().err.split())
+    assert sorted(scans.rglob("*")) == before

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.serve.killing import copies, kill_node, kill_predictions, kill_service
+from tests.serve.killing import copies, kill_node, kill_predictions, kill_service, start
 from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 
 from overread.serve.peers import parse_destination, send
@@ -38,6 +42,25 @@ def test_a_node_that_is_killed_sends_all_results_once(model_folder: Path, slices
     files = copies(slices, tmp_path, 8 * N_KILLS)
     killed = kill_node(model_folder, files, tmp_path / "store", n_kills=N_KILLS, rng=random.Random(1))
     assert len(killed.n_unsent) == N_KILLS
+
+
+@pytest.mark.slow
+def test_a_service_that_is_stopped_waits_for_no_slow_sender(model_folder: Path, tmp_path: Path) -> None:
+    port = free_port()
+    process = start("serve", str(model_folder), "--store", str(tmp_path / "store"), "--port", str(port))
+    until = time.monotonic() + 60
+    while True:
+        with suppress(OSError):
+            connection = socket.create_connection(("127.0.0.1", port))
+            break
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    with connection:
+        head = b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
+        connection.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n")
+        time.sleep(1)
+        process.terminate()
+        assert process.wait(timeout=30) in (0, -signal.SIGTERM)
 
 
 @needs_orthanc

@@ -29,6 +29,7 @@ def test_what_a_library_warns_of_is_not_written() -> None:
     ("said", "level", "what"),
     [
         ("Network timeout reached", "warning", "a peer was silent for a minute, and its association was ended"),
+        ("TCP Initialisation Error: [Errno 111] Connection refused", "warning", "a peer could not be reached"),
         ("Something else", "error", "Something else"),
     ],
 )

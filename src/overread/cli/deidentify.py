@@ -62,6 +62,13 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"--key {key} lies in --out: who gets the copies would get the key. Choose another place."
         )
+    out = args.out.resolve()
+    for path in args.files:
+        if out == path.resolve() or path.resolve() in out.parents:
+            raise SettingsError(
+                f"--out {args.out} lies in {path}, whose files are to be cleaned: copies would be cleaned again. "
+                "Choose a folder beside it."
+            )
     names, is_new = read_or_make_key(key)
     total = sum(1 for _ in image_files(args.files))
     if not total:

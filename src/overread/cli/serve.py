@@ -26,6 +26,8 @@ overread serve runs/first --host 0.0.0.0 --tls-cert a.pem --tls-key a.key
 overread serve runs/first --database postgresql://overread@db/overread"""
 PORT = 8765
 STORE = Path("overread-store")
+_PATIENCE_S = 10
+"""for a request in hand, where the service is told to stop"""
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=_PATIENCE_S,
         ssl_certfile=args.tls_cert,
         ssl_keyfile=args.tls_key,
     )

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Add, list or end."""
-    from overread.serve.accounts import add_account, end_account, list_accounts
+    from overread.serve.accounts import add_account, end_account, list_accounts, n_accounts
     from overread.serve.store import open_store
 
     if (args.name is None) != (args.what == "list"):
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(args.store, url=args.database)
     try:
         with store.begin() as session:
+            is_first = n_accounts(session) == 0
             if args.what == "add":
                 token = add_account(session, args.name, args.role)
             elif args.what == "end":
@@ -54,4 +55,6 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "add":
         print(token)
         print("Keep it: it is not shown again.", file=sys.stderr)
+        if is_first:
+            print("A service that runs already asks nobody for a token until it is started again.", file=sys.stderr)
     return 0

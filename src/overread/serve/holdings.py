@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,16 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from pydicom.datadict import keyword_for_tag
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, selectinload
 
 from overread.data.guard import guarded
-from overread.errors import ImageError
+from overread.errors import ImageError, ServiceError
 from overread.serve.archive import Archive
 from overread.serve.identity import SiteKey
 from overread.serve.tables import Instance, Sending, Series, Study
 
 Json = dict[str, Any]
+_STUDY, _SERIES, _INSTANCE = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
+KEYS = {
+    "studies": (_STUDY, "PatientID", "ModalitiesInStudy", "StudyDate"),
+    "series": (_STUDY, _SERIES, "Modality"),
+    "instances": (_STUDY, _SERIES, _INSTANCE),
+}
+"""what may be looked for"""
+_OTHERS = ("limit", "offset", "includefield", "fuzzymatching")
+_DATE = re.compile(r"\d{6}(\d\d)?|(\d{6}(\d\d)?)?-(\d{6}(\d\d)?)?")
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "InstanceNumber"]
 
 
@@ -32,17 +43,45 @@ class Held:
     path: Path
 
 
+def read_query(asked: Mapping[str, str], what: str) -> dict[str, str]:
+    """What is looked for, by keyword. what: studies, series or instances.
+
+    Raises ServiceError for what cannot be looked for: who asks for a patient by name must not be given all patients.
+    """
+    wanted = {}
+    for name, value in asked.items():
+        keyword = keyword_for_tag(name) if re.fullmatch("[0-9A-Fa-f]{8}", name) else name
+        if keyword in _OTHERS or value in ("", "*"):
+            continue
+        if keyword not in KEYS[what]:
+            raise ServiceError(
+                f"{what.capitalize()} cannot be looked for by {name[:64]}, only by {', '.join(KEYS[what])}.",
+                kind="not-understood",
+            )
+        wanted[keyword] = value
+    if not _DATE.fullmatch(wanted.get("StudyDate", "-")):
+        raise ServiceError("StudyDate takes a day (20160815) or two, with - between.", kind="not-understood")
+    return wanted
+
+
 def find_studies(session: Session, key: SiteKey, wanted: Mapping[str, str], *, limit: int, offset: int) -> list[Json]:
-    """Studies that fit, the newest first, as attributes by keyword. A patient's ID is looked for by its hash."""
+    """Studies that fit, the newest first, as attributes by keyword. A patient's ID is looked for by its hash.
+
+    wanted: of `read_query`. A date is looked for by its month: the store keeps no more of it.
+    """
     found = select(Study).options(selectinload(Study.series))
-    if uids := _uids(wanted, "StudyInstanceUID", "0020000D"):
+    if uids := _uids(wanted, _STUDY):
         found = found.where(Study.uid.in_(uids))
-    if patient := wanted.get("PatientID") or wanted.get("00100020"):
+    if patient := wanted.get("PatientID"):
         found = found.where(Study.patient.in_((patient, key.hash_patient(patient))))
-    if modality := wanted.get("ModalitiesInStudy") or wanted.get("00080061"):
+    if modality := wanted.get("ModalitiesInStudy"):
         found = found.where(Study.series.any(Series.modality == modality))
-    if date := wanted.get("StudyDate") or wanted.get("00080020"):
-        found = found.where(Study.taken_on == date[:6])
+    if date := wanted.get("StudyDate"):
+        first, is_range, last = date.partition("-")
+        last = last if is_range else first
+        found = found.where(Study.taken_on != "")
+        found = found.where(Study.taken_on >= first[:6]) if first else found
+        found = found.where(Study.taken_on <= last[:6]) if last else found
     rows = session.scalars(found.order_by(Study.changed_at.desc(), Study.id).limit(limit).offset(offset))
     return [
         {
@@ -59,7 +98,7 @@ def find_studies(session: Session, key: SiteKey, wanted: Mapping[str, str], *, l
 def find_series(session: Session, wanted: Mapping[str, str], *, limit: int, offset: int) -> list[Json]:
     """Series that fit, as attributes by keyword."""
     found = select(Series).join(Study).options(selectinload(Series.study), selectinload(Series.instances))
-    if modality := wanted.get("Modality") or wanted.get("00080060"):
+    if modality := wanted.get("Modality"):
         found = found.where(Series.modality == modality)
     rows = session.scalars(_under(found, wanted).order_by(Series.id).limit(limit).offset(offset))
     return [
@@ -78,7 +117,7 @@ def find_instances(
 ) -> list[Json]:
     """Objects that fit, as attributes by keyword; after the images of a study, its results."""
     found = _under(select(Instance).join(Series).join(Study), wanted).where(Instance.format == "dicom")
-    if uids := _uids(wanted, "SOPInstanceUID", "00080018"):
+    if uids := _uids(wanted, _INSTANCE):
         found = found.where(Instance.uid.in_(uids))
     rows = session.scalars(
         found.options(selectinload(Instance.series).selectinload(Series.study))
@@ -134,16 +173,16 @@ def _results(session: Session, files: Archive, study: str, series: str, instance
 
 
 def _under(found: Select[Any], wanted: Mapping[str, str]) -> Select[Any]:
-    if uids := _uids(wanted, "StudyInstanceUID", "0020000D"):
+    if uids := _uids(wanted, _STUDY):
         found = found.where(Study.uid.in_(uids))
-    if uids := _uids(wanted, "SeriesInstanceUID", "0020000E"):
+    if uids := _uids(wanted, _SERIES):
         found = found.where(Series.uid.in_(uids))
     return found
 
 
-def _uids(wanted: Mapping[str, str], keyword: str, tag: str) -> list[str]:
+def _uids(wanted: Mapping[str, str], keyword: str) -> list[str]:
     """UIDs that are asked for; several are divided by commas or backslashes (PS3.18 8.3.4.1)."""
-    text = wanted.get(keyword) or wanted.get(tag) or ""
+    text = wanted.get(keyword, "")
     return [uid for uid in text.replace("\\", ",").split(",") if uid]
 
 

@@ -14,7 +14,10 @@ from overread.serve.tables import now
 ACCESS = logging.getLogger("overread.serve.access")
 
 
-_OF_PEERS = {"Network timeout reached": "a peer was silent for a minute, and its association was ended"}
+_OF_PEERS = {
+    "Network timeout reached": "a peer was silent for a minute, and its association was ended",
+    "TCP Initialisation Error": "a peer could not be reached",
+}
 """what pynetdicom calls an error, and is none of ours"""
 
 
@@ -27,8 +30,11 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
         what = type(record.msg).__name__ if isinstance(record.msg, BaseException) else record.getMessage()
-        level = "warning" if what in _OF_PEERS else record.levelname.lower()
-        line: dict[str, object] = {"at": now(), "level": level, "what": _OF_PEERS.get(what, what)}
+        level = record.levelname.lower()
+        for said, words in _OF_PEERS.items():
+            if what.startswith(said):
+                level, what = "warning", words
+        line: dict[str, object] = {"at": now(), "level": level, "what": what}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:
             frames = traceback.extract_tb(record.exc_info[2])
@@ -46,6 +52,7 @@ def ready_logs(stream: TextIO | None = None) -> None:
         ("uvicorn.error", logging.WARNING),
         ("pynetdicom", logging.ERROR),
         ("pydicom", logging.CRITICAL),  # what it cannot decode is told of by overread
+        ("python_multipart", logging.CRITICAL),  # and what of a body cannot be taken apart
     ):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [handler], False

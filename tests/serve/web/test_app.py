@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 import zipfile
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import uvicorn
 from sqlalchemy import select
-from tests.serve.conftest import arrive
+from tests.serve.conftest import CLASSES, arrive
 
 from overread.data.image import read_image
 from overread.predict import load
@@ -188,6 +189,32 @@ def test_a_reader_disagrees(running: Running, slices: list[Path]) -> None:
     for wrong in ({**said, "label": "flu"}, {**said, "verdict": "maybe"}, {**said, "more": 1}):
         assert running.client.post("/api/v1/readings", json=wrong).status_code == 422
     assert running.client.post("/api/v1/readings", json={**said, "study": "1.2.3"}).status_code == 404
+
+
+def test_a_reading_speaks_of_what_is_there(running: Running, slices: list[Path]) -> None:
+    image = _hand_in(running.client, slices[:1])["images"][0]
+    own = running.client.get(f"/api/v1/studies/{image['study']}").json()["label"]
+    other = next(name for name in CLASSES if name != own)
+    said = {"study": image["study"], "instance": image["instance"], "verdict": "agree"}
+
+    def status(**more: Any) -> int:
+        return running.client.post("/api/v1/readings", json={**said, **more}).status_code
+
+    assert (status(frame=1), status(label=other)) == (404, 422)
+    assert (status(), status(label=own), status(verdict="disagree", label=other)) == (201, 201, 201)
+
+
+def test_who_hangs_up_is_no_fault(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        head = b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
+        head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data; "
+        connection.sendall(head + b'name="files"; filename="a.dcm"\r\n\r\n' + bytes(300_000))
+    until = time.monotonic() + 30
+    while '"499"' not in running.client.get("/metrics").text:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert list(running.service.store.files.incoming.iterdir()) == []
 
 
 def test_pixels_and_heat_are_those_of_the_image(running: Running, slices: list[Path], pictures: list[Path]) -> None:

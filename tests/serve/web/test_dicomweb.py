@@ -138,6 +138,59 @@ def test_what_cannot_be_kept_is_told(client: TestClient, slices: list[Path]) -> 
     assert _stow(client, [slices[1].read_bytes()], path="/1.2.3").status_code == 409
 
 
+def test_each_object_is_named_in_the_answer(client: TestClient, slices: list[Path], pictures: list[Path]) -> None:
+    good, other = pydicom.dcmread(slices[0]), pydicom.dcmread(slices[0])
+    other.PixelData = bytes(reversed(other.PixelData))
+    stream = io.BytesIO()
+    other.save_as(stream)
+    told = _stow(client, [slices[0].read_bytes(), stream.getvalue(), pictures[0].read_bytes()]).json()
+    (kept,), failed = told["00081199"]["Value"], told["00081198"]["Value"]
+    for item in (kept, failed[0]):
+        assert item["00081150"]["Value"] == [str(good.SOPClassUID)]
+        assert item["00081155"]["Value"] == [str(good.SOPInstanceUID)]
+    assert "00081155" not in failed[1]
+    assert [one["00081197"]["Value"][0] for one in failed] == [0xA900, 0xC000]
+    assert client.get(kept["00081190"]["Value"][0]).content.count(b"DICM") == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "asked"),
+    [
+        ("studies", {"PatientName": "NOBODY"}),
+        ("studies", {"00100010": "NOBODY"}),
+        ("studies", {"AccessionNumber": "1"}),
+        ("studies", {"StudyDate": "yesterday"}),
+        ("series", {"PatientID": "1"}),
+        ("instances", {"InstanceNumber": "1"}),
+    ],
+)
+def test_what_cannot_be_looked_for_is_said(client: TestClient, where: str, asked: dict[str, str]) -> None:
+    """All that is there would be taken for what was asked for."""
+    response = client.get(f"/dicom-web/{where}", params=asked)
+    assert response.status_code == 400
+    assert next(iter(asked)) in response.json()["detail"]
+
+
+def test_studies_are_found_by_their_months(client: TestClient, slices: list[Path]) -> None:
+    _stow(client, [slices[0].read_bytes()])
+    month = str(pydicom.dcmread(slices[0]).StudyDate)[:6]
+    found = {
+        asked: client.get("/dicom-web/studies", params={"StudyDate": asked}).status_code
+        for asked in (
+            month,
+            f"{month}15",
+            f"{month}01-",
+            f"-{month}31",
+            f"{month}01-{month}28",
+            "20300101-",
+            "-19991231",
+        )
+    }
+    assert list(found.values()) == [200] * 5 + [204] * 2, found
+    others = {"includefield": "all", "fuzzymatching": "true", "PatientName": "*", "00100020": "", "0020000D": ""}
+    assert client.get("/dicom-web/studies", params=others).status_code == 200
+
+
 @pytest.mark.parametrize(
     "kind", ["application/dicom", "multipart/related", "", 'multipart/related; type="text/xml"; boundary=x']
 )

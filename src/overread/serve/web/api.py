@@ -224,8 +224,17 @@ def read(request: Request, said: Said) -> Json:
         found = session.scalars(select(Study).where(Study.uid == said.study).with_for_update()).first()
         if found is None:
             raise views.not_found("study")
-        if said.instance and views.find_image(session, said.instance).series.study_id != found.id:
-            raise views.not_found("image")
+        if said.instance:
+            image = views.find_image(session, said.instance)
+            if image.series.study_id != found.id:
+                raise views.not_found("image")
+            _check_frame(image.n_frames, said.frame)
+        if said.verdict == "agree" and said.label not in ("", found.label):
+            raise ServiceError(
+                f"The model's answer is {found.label or 'not there yet'}: who agrees names no other class.",
+                kind="other-label",
+                status=422,
+            )
         reading = Reading(
             study_id=found.id,
             instance_uid=said.instance,

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -30,6 +31,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, words in (("4XX", "refused, and why"), ("5XX", "not now, or a fault of overread"))
 }
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_HUNG_UP = 499
+"""not of a standard's, but known: the client closed the request"""
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +77,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.add_exception_handler(OverreadError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.add_exception_handler(HTTPException, _refuse)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(Exception, _fail)
     return app
 
@@ -115,6 +119,11 @@ async def _refuse(_: Request, fault: Exception) -> Response:
         )
     kind = fault.kind if isinstance(fault, ImageError) else "refused"
     return problem(422, kind, str(fault))
+
+
+async def _hung_up(_: Request, __: Exception) -> Response:
+    """Who sent has gone before the end: nobody hears this, and the log tells it from a fault."""
+    return problem(_HUNG_UP, "hung-up", "The connection was closed before the request was whole.")
 
 
 async def _fail(_: Request, fault: Exception) -> Response:

@@ -6,6 +6,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from fastapi.responses import StreamingResponse
 
 from overread.data.dicom import load
 from overread.data.guard import guarded
+from overread.data.sniff import sniff
 from overread.errors import ImageError, ServiceError
-from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in
+from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in, read_query
 from overread.serve.intake import Taken
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
@@ -41,7 +43,24 @@ _OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type":
 _PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _BODY = {"requestBody": {"required": True, "content": {"multipart/related": {"schema": {"type": "string"}}}}}
 _PIECE = 1 << 20
+_NAMES = {
+    "SOPClassUID": "sop_class",
+    "StudyInstanceUID": "study",
+    "SeriesInstanceUID": "series",
+    "SOPInstanceUID": "instance",
+}
 _OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """What an object calls itself; empty where it does not say, or cannot be read."""
+
+    sop_class: str = ""
+    study: str = ""
+    series: str = ""
+    instance: str = ""
+    is_dicom: bool = True
 
 
 @router.post("/studies", response_class=Response, responses=_KEPT, openapi_extra=_BODY)
@@ -67,43 +86,62 @@ async def _store(request: Request, study: str) -> Response:
             max_files=service.job_settings.max_files,
             max_file_bytes=service.intake_settings.max_file_mb * 1_000_000,
         )
-        taken = await run_in_threadpool(_take, service, parts, study, who_asks(request))
+        taken, named = await run_in_threadpool(_take, service, parts, study, who_asks(request))
     service.answerer.wake()
     kept = [one for one in taken if one.problem is None]
     status = 200 if len(kept) == len(taken) else 202 if kept else 409
-    return _json(_told(request, taken), status)
+    return _json(_told(request, taken, named), status)
 
 
-def _take(service: Service, parts: Parts, study: str, who: str) -> list[Taken]:
+def _take(service: Service, parts: Parts, study: str, who: str) -> tuple[list[Taken], list[_Named]]:
+    """What became of each object, and what it calls itself."""
     files = parts.write()
-    wrong = {id(file) for file in files if study and _study_of(file.path) != study}
-    found = iter(service.intake.take([file for file in files if id(file) not in wrong], came_by="stow", who=who))
-    fault = ServiceError("It belongs to another study than the address says.", kind="other-content", status=409)
-    return [Taken(name=file.name, problem=fault) if id(file) in wrong else next(found) for file in files]
+    named = [_read_names(file.path) for file in files]
+    faults = [_why_wrong(names, study) for names in named]
+    right = [file for file, fault in zip(files, faults, strict=True) if fault is None]
+    found = iter(service.intake.take(right, came_by="stow", who=who))
+    taken = [
+        next(found) if fault is None else Taken(name=file.name, problem=fault)
+        for file, fault in zip(files, faults, strict=True)
+    ]
+    return taken, named
 
 
-def _study_of(path: File) -> str:
+def _read_names(path: File) -> _Named:
+    """What an object calls itself: its SOP class, and the UIDs of its study, its series, and its own."""
     try:
+        if sniff(path) != "dicom":
+            return _Named(is_dicom=False)
         with guarded(path):
-            dataset = load(path, pixels=False, specific_tags=["StudyInstanceUID"])
-            return str(dataset.get("StudyInstanceUID", ""))
+            dataset = load(path, pixels=False, specific_tags=list(_NAMES))
+            names: dict[str, Any] = {name: str(dataset.get(keyword, "")) for keyword, name in _NAMES.items()}
+            return _Named(**names)
     except ImageError:  # the intake will say what is wrong with it
-        return ""
+        return _Named()
 
 
-def _told(request: Request, taken: Sequence[Taken]) -> dict[str, Any]:
+def _why_wrong(names: _Named, study: str) -> ServiceError | None:
+    if not names.is_dicom:
+        return ServiceError("It is no DICOM object. Send pictures to /api/v1/images.", kind="not-dicom", status=415)
+    if study and names.study != study:
+        return ServiceError("It belongs to another study than the address says.", kind="other-content", status=409)
+    return None
+
+
+def _told(request: Request, taken: Sequence[Taken], named: Sequence[_Named]) -> dict[str, Any]:
     """The Store Instances Response Module (PS3.18 Table I.2-1), as JSON."""
     base = f"{request.url.scheme}://{request.url.netloc}{router.prefix}"
     kept, failed = [], []
-    for one in taken:
+    for one, names in zip(taken, named, strict=True):
+        item = {"ReferencedSOPClassUID": names.sop_class, "ReferencedSOPInstanceUID": one.instance or names.instance}
         if one.problem is None:
-            item = {"ReferencedSOPInstanceUID": one.instance, "RetrieveURL": f"{base}/studies/{one.study}"}
-            kept.append(as_json(item))
+            where = f"{base}/studies/{one.study}/series/{names.series}/instances/{one.instance}"
+            kept.append(as_json({**item, "RetrieveURL": where if names.series else f"{base}/studies/{one.study}"}))
             continue
         kind = one.problem.kind
         other = _OTHER_CONTENT if kind == "other-content" else _CANNOT_UNDERSTAND
-        is_full = isinstance(one.problem, ServiceError) and one.problem.status in (413, 503, 507)
-        failed.append(as_json({"FailureReason": _OUT_OF_RESOURCES if is_full else other}))
+        is_full = isinstance(one.problem, ServiceError) and one.problem.status in (503, 507)
+        failed.append(as_json({**item, "FailureReason": _OUT_OF_RESOURCES if is_full else other}))
     found: dict[str, Any] = {}
     if kept:
         found["00081199"] = {"vr": "SQ", "Value": kept}
@@ -117,7 +155,8 @@ def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> 
     """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (a month)."""
     service = service_of(request)
     with service.store.read() as session:
-        found = find_studies(session, service.store.key, request.query_params, limit=limit, offset=offset)
+        wanted = read_query(request.query_params, "studies")
+        found = find_studies(session, service.store.key, wanted, limit=limit, offset=offset)
     return _json([as_json(one) for one in found])
 
 
@@ -155,14 +194,16 @@ def search_instances_of_series(
 
 def _series(request: Request, limit: int, offset: int, **under: str) -> Response:
     with service_of(request).store.read() as session:
-        found = find_series(session, {**request.query_params, **under}, limit=limit, offset=offset)
+        found = find_series(
+            session, read_query({**request.query_params, **under}, "series"), limit=limit, offset=offset
+        )
     return _json([as_json(one) for one in found])
 
 
 def _instances(request: Request, limit: int, offset: int, **under: str) -> Response:
     store = service_of(request).store
     with store.read() as session:
-        wanted = {**request.query_params, **under}
+        wanted = read_query({**request.query_params, **under}, "instances")
         found = find_instances(session, store.files, wanted, limit=limit, offset=offset)
     return _json([as_json(one) for one in found])
 

@@ -58,6 +58,7 @@ def job_view(session: Session, job_id: str) -> Json:
         "n_read": job.n_read,
         "n_images": len(images),
         "n_answered": n_answered,
+        "n_refused": sum(image["state"] == "refused" for image in images),
         "problems": job.problems,
         "studies": [{"uid": uid, "url": f"/studies/{uid}"} for uid in studies],
         "images": _with_answers(session, images[:_MOST_IMAGES]),
@@ -130,6 +131,8 @@ def study_view(session: Session, uid: str) -> Json:
     return {
         **study_row(study),
         "probabilities": mean_probabilities(study),
+        "n_frames": study.n_frames,
+        "n_refused": study.n_refused,
         "n_silent": n_silent(study),
         "silence": silence(study),
         "series": series,

@@ -92,12 +92,13 @@ async function follow(jobs) {
     byId("progress").value = images ? answered / images : 1;
     showProblems([...problems, ...silent.reasons]);
     const told = [];
-    if (silent.count) told.push(`${silent.count} of them could not be used`);
+    if (silent.count) told.push(`${silent.count} ${silent.count === 1 ? "image" : "images"} could not be used`);
     if (problems.length) told.push(`${problems.length} ${problems.length === 1 ? "file" : "files"} could not be read`);
     const refused = told.length ? `; ${told.join("; ")}: see below` : "";
     const isDone = jobs.every((job) => job.state === "done");
     if (isDone && answered === silent.count) return say(`No image could be used${refused && ": see below"}.`);
-    if (isDone) return say(`${images} ${images === 1 ? "image has" : "images have"} an answer${refused}.`);
+    const good = images - silent.count;
+    if (isDone) return say(`${good} ${good === 1 ? "image has" : "images have"} an answer${refused}.`);
     const reading = jobs.some((job) => job.state === "reading") ? "Unpacking. " : "";
     say(images ? `${reading}${answered} of ${images} images answered${refused}.` : reading);
     await rest(500);
@@ -112,7 +113,7 @@ function withoutAnswer(jobs) {
   const refused = jobs.flatMap((job) => job.images).filter((image) => image.state === "refused");
   for (const { problem } of refused) counts.set(problem, (counts.get(problem) ?? 0) + 1);
   const reasons = [...counts].map(([problem, n]) => ({ message: `${n} ${n === 1 ? "image" : "images"}: ${problem}` }));
-  return { count: refused.length, reasons };
+  return { count: jobs.reduce((total, job) => total + job.n_refused, 0), reasons };
 }
 
 function showProblems(problems) {

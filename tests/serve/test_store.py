@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,20 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         open_store(tmp_path / "s", url="postgresql://who:secret@127.0.0.1:9/x")
     assert fault.value.status == 503
     assert "secret" not in str(fault.value)
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    open_store(folder).close()
+    bind = ["mount", "--bind", str(folder), str(folder)]
+    if os.geteuid() != 0 or subprocess.run(bind, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a folder")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True, capture_output=True)
+        with pytest.raises(SettingsError, match="cannot be written"):
+            open_store(folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_patient_is_told_apart_and_not_found_again(tmp_path: Path) -> None:

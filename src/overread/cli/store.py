@@ -9,12 +9,13 @@ from overread.errors import ServiceError
 
 ABOUT = """\
 verify reads the whole audit trail, each step of which is bound to the one
-before it by a hash, and holds every answer, every reader's word and every file
-against what the trail and their hashes say. It prints the last hash: kept
+before it by a hash. What the trail tells of must be there as it tells: images
+with their files, answers and readers' words; what is there it must tell of; and
+what the work list shows must follow from it. It prints the last hash: kept
 elsewhere and given again by --expect, it also proves that nothing was cut off."""
 EXAMPLE = """\
 overread store verify
-overread store verify --store /srv/overread --expect 3f1c"""
+overread store verify --store /srv/overread --expect 3f1c9a07"""
 BROKEN = 2
 
 
@@ -22,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("what", choices=("verify",), help="what to do")
     add_store(parser)
-    parser.add_argument("--expect", metavar="HASH", help="a last hash that an earlier verify printed, or its start")
+    parser.add_argument(
+        "--expect",
+        metavar="HASH",
+        help="a last hash that an earlier verify printed, or 8 or more of its first digits",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise ServiceError(f"{args.store} holds no store. Name the folder that overread serve was given.")
     store = open_store(args.store, url=args.database)
     try:
-        found = prove(store, expect=args.expect or "")
+        found = prove(store, expect=args.expect)
     finally:
         store.close()
     counts = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from overread.errors import OverreadError, ServiceError
 from overread.predict import Prediction
 from overread.serve.apart import DiedError
 from overread.serve.claims import Claimed, Claims
+from overread.serve.digest import FORM, digest_of
 from overread.serve.model import ServedModel, pack_maps
 from overread.serve.store import Store
 from overread.serve.summary import add_answer
@@ -178,17 +177,25 @@ class Answerer:
                 answers += (answer for answer, _ in new)
                 for _, p in new:
                     add_answer(study, p, model=self.model.sha256)
+                end: dict[str, Any] = {}
                 if said.is_all and row.state == "waiting":  # else its claim ran out, and another was quicker
-                    ends.append(_end(row, study, said.predictions))
-                if new:
-                    of = [digest_of(answer) for answer, _ in new]
-                    record(session, who="model", did="answered", subject=row.uid, model=self.model.sha256, of=of)
+                    end = _end(row, study, said.predictions)
+                    ends.append(end)
+                self._tell(session, row, [answer for answer, _ in new], end)
             if answers:
                 session.execute(insert(Answer), answers)
             if ends:
                 session.execute(update(Instance), ends)
         ended = [said.image.uid for said in held if said.is_all]
         self._on_answer(ended, sum(len(said.predictions) for said in held))
+
+    def _tell(self, session: Session, row: _Row, new: Sequence[dict[str, Any]], end: dict[str, Any]) -> None:
+        """Note in the trail what an image was answered, and what became of it where this was the last of it."""
+        said: dict[str, Any] = {"of": [digest_of(answer) for answer in new], "form": FORM}
+        if end:
+            said["ended"] = [end["state"], end["problem"]]
+        if new or end:
+            record(session, who="model", did="answered", subject=row.uid, model=self.model.sha256, **said)
 
     def _lock(
         self, session: Session, ids: Sequence[int]
@@ -249,12 +256,6 @@ def _by_image(order: Sequence[Claimed], predictions: Iterable[Prediction]) -> It
             n_before, held = n_before + len(held) - 1, held[-1:]
     if held:
         yield _Said(order[place], held, True)
-
-
-def digest_of(answer: Mapping[str, Any]) -> str:
-    """SHA-256 of what a row of the table of answers says: the trail keeps it, so that a change is found out."""
-    said = [answer[name] for name in ("frame", "model", "label", "probabilities", "classes", "abstains", "problem")]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _without_path(problem: str, sha256: str) -> str:

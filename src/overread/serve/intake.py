@@ -144,7 +144,11 @@ class Intake:
 
     def _write_one(self, session: Session, rows: Rows, upload: _Upload) -> list[Taken]:
         found = [one if isinstance(one, Taken) else self._enter(rows, one, upload.came_by) for one in upload.looked]
-        new = [taken.instance for taken in found if taken.is_new]
+        new = [
+            (one.instance, one.sha256, one.series, one.study)  # what `store verify` holds the image's row against
+            for one, taken in zip(upload.looked, found, strict=True)
+            if isinstance(one, _Known) and taken.is_new
+        ]
         if new:
             words = f"{len(new)} images"
             record(session, who=upload.who, did="received", subject=words, by=upload.came_by, images=new)

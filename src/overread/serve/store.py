@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -63,19 +64,30 @@ class Store:
 def open_store(folder: str | Path, *, url: str | None = None) -> Store:
     """Open the store in `folder`, and make it where it is not there; `url`: a database elsewhere.
 
-    The tables are brought to this version of overread. Raises SettingsError for an address that is none,
-    ServiceError where the database does not answer, RunError where the folder cannot be written.
+    The tables are brought to this version of overread. Raises SettingsError for an address that is none and for a
+    folder that cannot be written, ServiceError where the database does not answer.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise SettingsError(f"--store {folder} cannot be made: {fault.strerror}. Choose another folder.") from fault
+    _check_writable(folder)
     engine = _engine(url or f"sqlite:///{folder / DATABASE}")
     with _told():
         migrate(engine, lock=folder / "migrate.lock")
     remove_leftovers(folder)
     return Store(folder, engine)
+
+
+def _check_writable(folder: Path) -> None:
+    """Say so where the folder, or what of it is there already, cannot be written: SQLite's own words do not."""
+    for path in (folder, folder / "files", folder / "files" / "incoming", folder / DATABASE):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise SettingsError(
+                f"--store: {path} cannot be written, and a store that is only looked at is written to as well (locks "
+                "beside its files). Allow that, or make a copy of the folder and name the copy."
+            )
 
 
 def _engine(url: str) -> Engine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +71,7 @@ def _hash(step: dict[str, Any]) -> str:
 def verify(session: Session) -> Verified:
     """Read the trail from its first step to its last, and check each against the one before it."""
     n, before = 0, START
-    while True:
-        steps = session.scalars(select(Step).where(Step.number > n).order_by(Step.number).limit(_PIECE)).all()
-        if not steps:
-            return Verified(n_steps=n, last_hash=before)
+    for steps in pieces(session):
         for step in steps:
             why = ""
             if step.number != n + 1:
@@ -85,4 +83,13 @@ def verify(session: Session) -> Verified:
             if why:
                 return Verified(n_steps=n, last_hash=before, broken_at=n + 1, why=why)
             n, before = step.number, step.hash
+    return Verified(n_steps=n, last_hash=before)
+
+
+def pieces(session: Session) -> Iterator[Sequence[Step]]:
+    """All steps in their order, some at a time, so that a trail of any length is read in bounded memory."""
+    last = 0
+    while steps := session.scalars(select(Step).where(Step.number > last).order_by(Step.number).limit(_PIECE)).all():
+        yield steps
+        last = steps[-1].number
         session.expunge_all()

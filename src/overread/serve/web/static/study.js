@@ -123,7 +123,8 @@ const help = byId("help");
 byId("help-button").addEventListener("click", () => help.showModal());
 addEventListener("keydown", (event) => {
   if ((event.ctrlKey && !event.key.startsWith("Arrow")) || event.altKey || event.metaKey || help.open) return;
-  if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox") return;
+  // a dialog that was closed a moment ago may still have the focus
+  if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox" && !help.contains(event.target)) return;
   if (event.key === "?") help.showModal();
   else if (event.key === "a" || event.key === "d") {
     form.elements.verdict.value = event.key === "a" ? "agree" : "disagree";

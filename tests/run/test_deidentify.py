@@ -113,3 +113,25 @@ def test_copies_among_what_is_to_be_cleaned_are_refused(
     assert run(["deidentify", str(scans), "--out", str(scans / out), "--key", str(scans.parent / "key")]) != 0
     assert "Choose a folder beside it" in " ".join(capsys.readouterr().err.split())
     assert sorted(scans.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "out", "why"),
+    [
+        ("scans", "scans/out", "cleaned again"),
+        ("scans", "scans", "cleaned again"),
+        ("scans", "link/a/b", "cleaned again"),
+        ("scans", "", "who gets the copies"),
+        ("scans/{file}", "scans", "who gets the copies"),
+    ],
+)
+def test_copies_lie_apart_from_what_is_cleaned(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, out: str, why: str
+) -> None:
+    (tmp_path / "link").symlink_to(scans)
+    before = sorted(tmp_path.rglob("*"))
+    file = sorted(scans.rglob("*.dcm"))[0].relative_to(scans)
+    where = ["--out", str(tmp_path / out), "--key", str(tmp_path.parent / f"{tmp_path.name}.key")]
+    assert run(["deidentify", str(tmp_path / given.format(file=file)), *where]) == 2
+    assert why in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before

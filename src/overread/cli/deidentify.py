@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,13 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"--key {key} lies in --out: who gets the copies would get the key. Choose another place."
         )
-    out = args.out.resolve()
-    for path in args.files:
-        if out == path.resolve() or path.resolve() in out.parents:
-            raise SettingsError(
-                f"--out {args.out} lies in {path}, whose files are to be cleaned: copies would be cleaned again. "
-                "Choose a folder beside it."
-            )
+    _check_apart(args.files, args.out)
     names, is_new = read_or_make_key(key)
     total = sum(1 for _ in image_files(args.files))
     if not total:
@@ -85,6 +79,23 @@ def run(args: argparse.Namespace) -> int:
         print(f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.")
     print("Not looked for: text inside the body, faces that slices of a head show, what a case tells by itself.")
     return SOME_NOT_WRITTEN if why else 0
+
+
+def _check_apart(files: Sequence[Path], out: Path) -> None:
+    """Raise SettingsError where copies and what is to be cleaned would lie together."""
+    place = out.resolve()
+    for path in files:
+        source = path.resolve()
+        if place == source or source in place.parents:
+            raise SettingsError(
+                f"--out {out} lies in {path}, whose files are to be cleaned: copies would be cleaned again. "
+                "Choose a folder beside it."
+            )
+        if place in source.parents:
+            raise SettingsError(
+                f"{path} lies in --out {out}: who gets the copies would get what is to be cleaned. "
+                "Choose a folder beside it."
+            )
 
 
 def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Counter[str]]:

@@ -25,7 +25,7 @@ def _zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def _all(path: Path, to: Path) -> dict[str, bytes]:
-    unpacker = Unpacker(path, name="a.zip", **LIMITS)
+    unpacker = Unpacker(path, name=path.name, **LIMITS)
     found = {}
     for number, (name, member) in enumerate(unpacker.names()):
         unpacker.unpack(member, to / str(number))
@@ -42,7 +42,7 @@ def test_files_come_out_under_no_path_of_theirs(tmp_path: Path) -> None:
 
 def test_a_bomb_is_stopped_while_it_goes_off(tmp_path: Path) -> None:
     one = _zip(tmp_path / "one.zip", {"a": b"\0" * 4_000_000})
-    with pytest.raises(ServiceError, match="unpacks to more than 3 MB"):
+    with pytest.raises(ServiceError, match=r"^one\.zip: a unpacks to more than 3 MB"):
         _all(one, tmp_path)
     many = _zip(tmp_path / "many.zip", {str(n): b"\0" * 2_500_000 for n in range(4)})
     with pytest.raises(ServiceError, match="bomb"):
@@ -61,7 +61,7 @@ def test_what_is_damaged_is_told(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[60:80] = b"\xff" * 20
     path.write_bytes(content)
-    with pytest.raises(ServiceError, match="cannot be unpacked"):
+    with pytest.raises(ServiceError, match=r"^a\.zip: a cannot be unpacked"):
         _all(path, tmp_path)
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 nothing")
     assert is_zip(tmp_path / "b.zip")
@@ -76,7 +76,7 @@ def test_what_cannot_be_unpacked_piece_by_piece_is_refused(tmp_path: Path, metho
         archive.writestr("a.dcm", b"\0" * 200_000_000)
     assert (tmp_path / "a.zip").stat().st_size < 50_000
     tracemalloc.start()
-    with pytest.raises(ServiceError, match="packed in a way"):
+    with pytest.raises(ServiceError, match=r"^a\.zip: a\.dcm is packed in a way"):
         _all(tmp_path / "a.zip", tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -111,6 +111,14 @@ def test_a_spoilt_archive_is_refused_or_read(spoils: list[tuple[float, int]]) ->
         is_zip(path)
         with suppress(ServiceError):
             _all(path, Path(folder))
+
+
+@pytest.mark.parametrize("files", [{}, {"folder/": b"", ".hidden": b"1"}])
+def test_an_archive_without_files_is_one_all_the_same(tmp_path: Path, files: dict[str, bytes]) -> None:
+    path = _zip(tmp_path / "a.zip", files)
+    assert is_zip(path)
+    with pytest.raises(ServiceError, match=r"^a\.zip holds no files"):
+        _all(path, tmp_path)
 
 
 def test_arrays_of_numpy_are_no_archive(tmp_path: Path) -> None:

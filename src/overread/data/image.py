@@ -8,7 +8,7 @@ from pathlib import Path
 from overread.data.guard import guarded
 from overread.data.npz import npz_listing
 from overread.data.pixels import MAX_PIXELS, Header, Image, Reader, check_frame
-from overread.data.sniff import sniff
+from overread.data.sniff import ANY, Door, sniff
 from overread.data.window import prepare, resolve_window
 
 __all__ = [
@@ -25,10 +25,13 @@ __all__ = [
 ]
 
 
-def read_header(path: str | Path) -> Header:
-    """What the file says of itself, without decoding pixels. Raises ImageError."""
+def read_header(path: str | Path, *, door: Door = ANY) -> Header:
+    """What the file says of itself, without decoding pixels. Raises ImageError.
+
+    door: which formats are taken, and what is said of others.
+    """
     path = Path(path)
-    reader = _reader(sniff(path))
+    reader = _reader(sniff(path, door))
     with guarded(path):
         return reader.read_header(path)
 

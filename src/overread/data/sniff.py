@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from overread.data.guard import guarded
@@ -20,13 +21,26 @@ _MAGIC = {
 }
 _HEAD_BYTES = 1024
 _CONTENTS_BYTES = 1 << 20
-_EXPECTED = "DICOM, PNG, JPEG, TIFF, NIfTI or NPZ"
 
 
-def sniff(path: str | Path) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What is taken at one place, and the sentence for what is not."""
+
+    formats: tuple[str, ...]
+    expected: str
+
+
+ANY = Door(
+    formats=("dicom", "png", "jpeg", "tiff", "nifti", "npz"),
+    expected="Expected DICOM, PNG, JPEG, TIFF, NIfTI or NPZ.",
+)
+
+
+def sniff(path: str | Path, door: Door = ANY) -> str:
     """The format of a file: "dicom", "png", "jpeg", "tiff", "nifti" or "npz".
 
-    Raises ImageError (missing, empty, not-an-image, unreadable).
+    Raises ImageError (missing, empty, not-an-image, unreadable, not-taken).
     """
     path = Path(path)
     with guarded(path):
@@ -40,9 +54,10 @@ def sniff(path: str | Path) -> str:
             raise ImageError(f"{path.name} is empty (0 bytes). Copy it again from its source.", kind="empty")
         found = _format(head, path)
     if found is None:
-        raise ImageError(
-            f"{path.name} is not an image: it {_describe(head)}. Expected {_EXPECTED}.", kind="not-an-image"
-        )
+        raise ImageError(f"{path.name} is not an image: it {_describe(head)}. {door.expected}", kind="not-an-image")
+    if found not in door.formats:
+        words = f"{path.name} is {found.upper()}, which is not taken here. {door.expected}"
+        raise ImageError(words, kind="not-taken")
     return found
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from overread.data.image import read_header
 from overread.data.pixels import Header
+from overread.data.sniff import Door
 from overread.errors import ImageError, ServiceError
 from overread.serve.codes import MANUFACTURER
 from overread.serve.gathering import Gathering
@@ -22,7 +23,10 @@ from overread.serve.tables import Instance, Sending, now
 from overread.serve.trail import record
 from overread.settings import between, setting
 
-FORMATS = ("dicom", "png", "jpeg", "tiff", "nifti")
+DOOR = Door(
+    formats=("dicom", "png", "jpeg", "tiff", "nifti"),
+    expected="Send DICOM, PNG, JPEG, TIFF or NIfTI, or a zip of these (no zip within a zip).",
+)
 OWN_RESULT = "own-result"
 """the kind of fault of what came back"""
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
@@ -186,13 +190,11 @@ class Intake:
                 kind="too-large",
                 status=413,
             )
-        header = read_header(path)
+        header = read_header(path, door=DOOR)
         if header.tags.get("manufacturer") == MANUFACTURER:
             raise ImageError(
                 f"{path.name} is a result that overread made, and no image to be read. Leave it out.", kind=OWN_RESULT
             )
-        if header.format not in FORMATS:
-            raise ImageError(f"{path.name} is {header.format}, which is not taken here. Send DICOM, PNG or JPEG.")
         if header.n_frames > self.settings.max_frames:
             raise ServiceError(
                 f"{path.name} has {header.n_frames} frames; at most {self.settings.max_frames} are taken.",

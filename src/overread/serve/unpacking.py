@@ -37,6 +37,8 @@ class Unpacker:
 
     def __init__(self, path: Path, *, name: str, max_files: int, max_bytes: int, max_file_bytes: int) -> None:
         self.name, self.max_bytes, self.max_file_bytes = name, max_bytes, max_file_bytes
+        if _is_empty(path):
+            raise _no_files(name)
         try:
             self._archive = Zipped(path, most_bytes=2 * _PIECE + _ENTRY_BYTES * max_files)
         except TooLongError as fault:
@@ -44,39 +46,43 @@ class Unpacker:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as fault:
             raise ServiceError(f"{name} is no zip archive that can be opened. Pack it again.", kind="zip") from fault
         self.members = [member for member in self._archive.infolist() if _wanted(member)]
-        if len(self.members) > max_files:
+        if not 0 < len(self.members) <= max_files:
             self._archive.close()
-            raise _too_many(name, max_files)
+            raise _too_many(name, max_files) if self.members else _no_files(name)
         self._n_bytes = 0
 
     def names(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
         """The files in it, by the name that is shown."""
         for member in self.members:
-            yield f"{self.name}: {PurePosixPath(member.filename).name}"[:255], member
+            yield self._shown(member), member
 
     def unpack(self, member: zipfile.ZipInfo, path: Path) -> None:
         """Write one file to `path`. What it says of its size is not believed: the bytes are counted as they come."""
-        n_bytes = 0
+        n_bytes, shown = 0, self._shown(member)
         if member.compress_type not in _METHODS:
-            raise ServiceError("It is packed in a way that is not taken. Pack it with Deflate.", kind="zip")
+            raise ServiceError(f"{shown} is packed in a way that is not taken. Pack it with Deflate.", kind="zip")
         try:
             with self._archive.open(member) as packed, path.open("wb") as file:
                 while piece := packed.read(_PIECE):
                     n_bytes += len(piece)
                     self._n_bytes += len(piece)
-                    self._check(n_bytes)
+                    self._check(n_bytes, shown)
                     file.write(piece)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
-            raise ServiceError("It cannot be unpacked: damaged, or locked by a password.", kind="zip") from fault
+            words = f"{shown} cannot be unpacked: damaged, or locked by a password."
+            raise ServiceError(words, kind="zip") from fault
 
     def close(self) -> None:
         """Let go of the archive."""
         self._archive.close()
 
-    def _check(self, n_bytes: int) -> None:
+    def _shown(self, member: zipfile.ZipInfo) -> str:
+        return f"{self.name}: {PurePosixPath(member.filename).name}"[:255]
+
+    def _check(self, n_bytes: int, shown: str) -> None:
         if n_bytes > self.max_file_bytes:
             raise ServiceError(
-                f"It unpacks to more than {self.max_file_bytes / 1e6:.0f} MB, which is the most that is taken.",
+                f"{shown} unpacks to more than {self.max_file_bytes / 1e6:.0f} MB, which is the most that is taken.",
                 kind="too-large",
                 status=413,
             )
@@ -87,6 +93,16 @@ class Unpacker:
                 kind="bomb",
                 status=413,
             )
+
+
+def _is_empty(path: Path) -> bool:
+    """True for an archive that begins with its end (APPNOTE 4.3.16), which zipfile cannot open through Zipped."""
+    with path.open("rb") as file:
+        return file.read(4) == _ZIP[1]
+
+
+def _no_files(name: str) -> ServiceError:
+    return ServiceError(f"{name} holds no files. Pack it again, with the images in it.", kind="zip")
 
 
 def _too_many(name: str, max_files: int) -> ServiceError:

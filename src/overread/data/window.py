@@ -17,6 +17,8 @@ from overread.settings import CT_WINDOWS, ImageSettings
 
 Bytes = NDArray[np.uint8]
 
+A_PICTURE = "a picture whose values were windowed already"
+"""in the words for an image that has no Hounsfield units; doors for readers know them by it"""
 _REGION_WINDOWS = {"head": "brain,subdural,bone", "chest": "lung,mediastinum,bone"}
 _OTHER_WINDOWS = "abdomen,lung,bone"
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "ORBIT", "SINUS", "FACE", "IAC")
@@ -128,7 +130,7 @@ def _check_no_window(image: Image, settings: ImageSettings) -> None:
     if settings.windows_hu():
         raise ImageError(
             f"The window {settings.window} needs Hounsfield units, and this {image.header.format} file holds "
-            "a picture whose values were windowed already. Give the DICOM file, or train with --window header.",
+            f"{A_PICTURE}. Give the DICOM file, or train with --window header.",
             kind="no-hounsfield",
         )
 

@@ -94,7 +94,7 @@ class ServedModel:
             card.intended_use,
             f"Its sets of classes {card.caution.sets_why}."
             if card.caution.thresholds
-            else f"It cannot say how sure it is: {card.caution.sets_why}.",
+            else f"It cannot say how sure it is: {card.caution.sets_why.removeprefix('no sets: ')}.",
             f"Images unlike those it learnt from: {card.caution.far_why}.",
             self.on_heat,
         ]

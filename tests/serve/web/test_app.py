@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import io
+import shutil
 import socket
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nibabel
 import numpy as np
 import pytest
 import uvicorn
@@ -17,14 +20,16 @@ from sqlalchemy import select
 from tests.serve.conftest import CLASSES, arrive
 
 from overread.data.image import read_image
+from overread.model import bundle
 from overread.predict import load
 from overread.serve.intake import Arrived, Intake
 from overread.serve.jobs import Jobs, JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
-from overread.serve.tables import Job
+from overread.serve.tables import Job, Study
 from overread.serve.unpacking import Unpacker
+from overread.serve.web import views
 from overread.serve.web.app import make_app
 
 
@@ -201,7 +206,75 @@ def test_a_reading_speaks_of_what_is_there(running: Running, slices: list[Path])
         return running.client.post("/api/v1/readings", json={**said, **more}).status_code
 
     assert (status(frame=1), status(label=other)) == (404, 422)
+    assert (status(instance="", frame=1), status(instance="", label=other)) == (422, 422)
     assert (status(), status(label=own), status(verdict="disagree", label=other)) == (201, 201, 201)
+    assert (status(instance=""), status(instance="", label=own)) == (201, 201)
+
+
+def test_who_agrees_with_an_image_names_its_own_class(running: Running, slices: list[Path]) -> None:
+    images = _hand_in(running.client, slices[:2])["images"]
+    with running.service.store.begin() as session:
+        image = views.find_image(session, images[0]["instance"])
+        answer = image.predictions[0]
+        answer.label = own = next(name for name in CLASSES if name != image.series.study.label)
+        of_study = image.series.study.label
+    said = {"study": images[0]["study"], "instance": images[0]["instance"], "verdict": "agree"}
+    assert running.client.post("/api/v1/readings", json={**said, "label": own}).status_code == 201
+    refused = running.client.post("/api/v1/readings", json={**said, "label": of_study})
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith(f"The model's answer is {own}: who agrees names no other class.")
+
+
+def test_the_page_counts_frames_and_says_whose_answers_its_mean_is_of(
+    running: Running, slices: list[Path], tmp_path: Path
+) -> None:
+    volume = tmp_path / "volume.nii"
+    values = np.random.default_rng(0).normal(size=(20, 20, 5)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), volume)
+    url = _hand_in(running.client, [volume])["studies"][0]["url"]
+    text = running.client.get(url).text
+    assert "1 image with 5 frames ·" in text
+    assert "Mean probability over 5 frames</caption>" in text
+    study = _hand_in(running.client, slices[:4])["studies"][0]
+    assert "Mean probability over 4 images</caption>" in running.client.get(study["url"]).text
+    with running.service.store.begin() as session:  # as an earlier model left them
+        found = session.scalars(select(Study).where(Study.uid == study["uid"])).one()
+        found.n_frames = 3
+        found.series[0].instances[0].predictions[0].model = "earlier"
+    text = running.client.get(study["url"]).text
+    assert "Mean probability over 3 of 4 images: the other was answered by an earlier model</caption>" in text
+
+
+def test_a_page_that_is_not_there_leads_to_the_first(running: Running, pictures: list[Path]) -> None:
+    assert "Nothing has come in yet." in running.client.get("/").text
+    label = running.client.get(
+        _hand_in(running.client, pictures)["studies"][0]["url"].replace("/studies", "/api/v1/studies")
+    ).json()["label"]
+    for query in ("", f"label={label}&"):
+        text = running.client.get(f"/?{query}page=999").text
+        assert (
+            f'The list has no page 999. <a href="/?{query.replace("&", "&amp;")}page=1">Show the first.</a>' in text
+        )
+        assert "1 study</p>" in text
+        assert 'rel="prev"' not in text
+
+
+def test_what_is_not_taken_is_told_in_words(running: Running, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros(3))
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.txt", "hello")
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("in.zip", inner.getvalue())
+        archive.write(tmp_path / "x.npz", "x.npz")
+    job = running.client.post("/api/v1/images?wait=30", files={"files": ("all.zip", outer.getvalue())}).json()
+    taken = "Send DICOM, PNG, JPEG, TIFF or NIfTI, or a zip of these (no zip within a zip)."
+    assert sorted(one["message"] for one in job["problems"]) == [
+        f"all.zip: in.zip is not an image: it is a ZIP file. {taken}",
+        f"all.zip: x.npz is NPZ, which is not taken here. {taken}",
+    ]
+    none = running.client.get("/api/v1/jobs/" + "0" * 32)
+    assert "a job is shown to who handed it in, and to admins." in none.json()["detail"]
 
 
 def test_who_hangs_up_is_no_fault(running: Running, caplog: pytest.LogCaptureFixture) -> None:
@@ -234,6 +307,17 @@ def test_pixels_and_heat_are_those_of_the_image(running: Running, slices: list[P
     assert np.array(heat["maps"]["tumor"]).shape == (heat["rows"], heat["columns"])
     assert running.client.get(f"/api/v1/images/{ct}/frames/1/pixels").status_code == 404
     assert running.client.get("/api/v1/images/1.2/frames/0/heat").status_code == 404
+
+
+def test_a_model_without_sets_says_so_once(model_folder: Path, tmp_path: Path, pictures: list[Path]) -> None:
+    card = bundle.load_card(model_folder)
+    shutil.copytree(model_folder, tmp_path / "own")
+    bundle.seal(tmp_path / "own", replace(card, caution=replace(card.caution, sets_why="no sets: 3 patients")))
+    running = Running(tmp_path / "own", tmp_path / "store")
+    text = running.client.get(_hand_in(running.client, pictures)["studies"][0]["url"]).text
+    running.stop()
+    assert "It cannot say how sure it is: 3 patients." in text
+    assert '"sets_why": "3 patients"' in text
 
 
 def test_the_model_tells_its_limits(running: Running) -> None:

@@ -212,7 +212,9 @@ def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, model_folder:
         page.goto("/")
         page.set_input_files("#files", [str(picture)])
         expect(page.locator("#said")).to_have_text("No image could be used: see below.", timeout=WAIT_MS)
-        expect(page.locator("#problems")).to_contain_text("1 image: The window brain needs Hounsfield units")
+        expect(page.locator("#problems")).to_contain_text(
+            "1 image: This model needs the DICOM file; a picture is not enough."
+        )
         expect(page.locator("table.studies")).to_contain_text("the model cannot use these images")
         page.close()
 

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from overread.errors import ServiceError
 from overread.serve.jobs import HandedIn
 from overread.serve.service import Service
-from overread.serve.tables import Answer, Job, Reading, Study, now
+from overread.serve.tables import Answer, Instance, Job, Reading, Study, now
 from overread.serve.trail import record
 from overread.serve.web import views
 from overread.serve.web.frames import frame_heat, frame_pixels
@@ -146,7 +147,7 @@ def job(request: Request, job_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")
         found = session.get(Job, job_id)
         role = getattr(person, "role", "admin")
         if found is None or (role != "admin" and found.account != who_asks(request)):
-            raise views.not_found("job")
+            raise views.no_job()
         return views.job_view(session, job_id)
 
 
@@ -198,12 +199,7 @@ def heat(request: Request, uid: Uid, frame: Frame) -> Json:
     service = service_of(request)
     with service.store.read() as session:
         image = views.find_image(session, uid)
-        answer = session.scalars(
-            select(Answer)
-            .where(Answer.instance_id == image.id, Answer.frame == frame)
-            .order_by(Answer.id.desc())
-            .limit(1)
-        ).first()
+        answer = _newest(session, image, frame)
     if answer is None:
         raise views.not_found("answer")
     return frame_heat(service.model, image, answer)
@@ -224,14 +220,11 @@ def read(request: Request, said: Said) -> Json:
         found = session.scalars(select(Study).where(Study.uid == said.study).with_for_update()).first()
         if found is None:
             raise views.not_found("study")
-        if said.instance:
-            image = views.find_image(session, said.instance)
-            if image.series.study_id != found.id:
-                raise views.not_found("image")
-            _check_frame(image.n_frames, said.frame)
-        if said.verdict == "agree" and said.label not in ("", found.label):
+        answered = _answered(session, said, found)
+        if said.verdict == "agree" and said.label not in ("", answered):
             raise ServiceError(
-                f"The model's answer is {found.label or 'not there yet'}: who agrees names no other class.",
+                f"The model's answer is {answered or 'not there yet'}: who agrees names no other class. "
+                "Leave the label empty.",
                 kind="other-label",
                 status=422,
             )
@@ -259,10 +252,30 @@ def model(request: Request) -> Json:
     return service_of(request).model.about
 
 
+def _answered(session: Session, said: Said, study: Study) -> str:
+    """The class that the model gives what a reading is of: a frame of an image, or the whole study."""
+    if not said.instance:
+        if said.frame:
+            raise ServiceError("A frame is one of an image: name the instance too.", kind="no-instance", status=422)
+        return study.label
+    image = views.find_image(session, said.instance)
+    if image.series.study_id != study.id:
+        raise views.not_found("image")
+    _check_frame(image.n_frames, said.frame)
+    answer = _newest(session, image, said.frame)
+    return answer.label if answer else ""
+
+
+def _newest(session: Session, image: Instance, frame: int) -> Answer | None:
+    of_frame = select(Answer).where(Answer.instance_id == image.id, Answer.frame == frame)
+    return session.scalars(of_frame.order_by(Answer.id.desc()).limit(1)).first()
+
+
 def _kept(view: Json) -> Json:
     return {name: view[name] for name in ("instance", "frame", "verdict", "label", "comment", "read_at")}
 
 
 def _check_frame(n_frames: int, frame: int) -> None:
     if frame >= n_frames:
-        raise ServiceError(f"The image has {n_frames} frames, counted from 0.", kind="not-found", status=404)
+        has = "1 frame, which is number 0" if n_frames == 1 else f"{n_frames} frames, counted from 0"
+        raise ServiceError(f"The image has {has}.", kind="not-found", status=404)

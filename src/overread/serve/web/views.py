@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
+from overread.data.window import A_PICTURE
 from overread.errors import ServiceError
 from overread.serve.summary import mean_probabilities, n_silent, silence
 from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
@@ -46,7 +47,7 @@ def job_view(session: Session, job_id: str) -> Json:
     """A job: how far it is, what was refused and why, and the answers that there are."""
     job = session.get(Job, job_id)
     if job is None:
-        raise not_found("job")
+        raise no_job()
     images = _images(session, job.instances)
     n_answered = sum(image["state"] != "waiting" for image in images)
     is_done = job.state == "read" and n_answered == len(images)
@@ -119,7 +120,7 @@ def study_view(session: Session, uid: str) -> Json:
     ).first()
     if study is None:
         raise not_found("study")
-    series = [
+    series: list[Json] = [
         {
             "uid": one.uid,
             "modality": one.modality,
@@ -128,10 +129,14 @@ def study_view(session: Session, uid: str) -> Json:
         }
         for one in study.series
     ]
+    images = [image for one in series for image in one["images"]]
+    answered = [frame for image in images for frame in image["frames"] if frame["probabilities"]]
     return {
         **study_row(study),
         "probabilities": mean_probabilities(study),
         "n_frames": study.n_frames,
+        "n_frames_earlier": sum(frame["model"] != study.model for frame in answered),
+        "n_frames_in_all": sum(image["n_frames"] for image in images),
         "n_refused": study.n_refused,
         "n_silent": n_silent(study),
         "silence": silence(study),
@@ -150,14 +155,15 @@ def image_view(image: Instance) -> Json:
         "columns": image.columns,
         "format": image.format,
         "state": image.state,
-        "problem": image.problem,
+        "problem": _for_readers(image.problem),
         "frames": [answer_view(newest[frame]) for frame in sorted(newest)],
     }
 
 
 def answer_view(answer: Answer) -> Json:
     """What one model said of one frame."""
-    return {name: getattr(answer, column.key) for name, column in _TOLD.items()}
+    told = {name: getattr(answer, column.key) for name, column in _TOLD.items()}
+    return {**told, "problem": _for_readers(answer.problem)}
 
 
 def reading_view(reading: Reading, study: str) -> Json:
@@ -187,12 +193,19 @@ def not_found(what: str) -> ServiceError:
     return ServiceError(f"There is no such {what} here. Check its UID.", kind="not-found", status=404)
 
 
+def no_job() -> ServiceError:
+    """The error for a job that is not here, and for one that is another's: they are not told apart."""
+    words = "There is no such job here. Check its ID; a job is shown to who handed it in, and to admins."
+    return ServiceError(words, kind="not-found", status=404)
+
+
 def _images(session: Session, uids: Sequence[str]) -> list[Json]:
     """Images by their UIDs, in their order; those that are not there are left out."""
     found: dict[str, Json] = {}
     for start in range(0, len(uids), _MOST_ASKED):
         for row in session.execute(_IMAGES, {"uids": uids[start : start + _MOST_ASKED]}):
             image: Json = dict(zip(("id", "instance", "series", "study", "state", "problem"), row, strict=True))
+            image["problem"] = _for_readers(image["problem"])
             found[image["instance"]] = image
     return [found[uid] for uid in uids if uid in found]
 
@@ -204,6 +217,7 @@ def _with_answers(session: Session, images: Sequence[Json]) -> list[Json]:
     for start in range(0, len(ids), _MOST_ASKED):
         for image, *said in session.execute(_ANSWERS, {"ids": ids[start : start + _MOST_ASKED]}):
             answer = dict(zip(_TOLD, said, strict=True))
+            answer["problem"] = _for_readers(answer["problem"])
             frames[image][int(said[0])] = answer
     return [
         {
@@ -212,6 +226,11 @@ def _with_answers(session: Session, images: Sequence[Json]) -> list[Json]:
         }
         for image in images
     ]
+
+
+def _for_readers(problem: str) -> str:
+    """A problem in the words of who reads images: the store keeps those of who trains models."""
+    return "This model needs the DICOM file; a picture is not enough." if A_PICTURE in problem else problem
 
 
 def _state(study: Study) -> str:

@@ -100,7 +100,7 @@ async function follow(jobs) {
     const good = images - silent.count;
     if (isDone) return say(`${good} ${good === 1 ? "image has" : "images have"} an answer${refused}.`);
     const reading = jobs.some((job) => job.state === "reading") ? "Unpacking. " : "";
-    say(images ? `${reading}${answered} of ${images} images answered${refused}.` : reading);
+    say(images ? `${reading}${answered - silent.count} of ${images} images answered${refused}.` : reading);
     await rest(500);
     jobs = await Promise.all(jobs.map(async (job) => (job.state === "done" ? job : (await ask(`/api/v1/jobs/${job.id}`)).json())));
     refresh().catch(() => {});
@@ -113,7 +113,10 @@ function withoutAnswer(jobs) {
   const refused = jobs.flatMap((job) => job.images).filter((image) => image.state === "refused");
   for (const { problem } of refused) counts.set(problem, (counts.get(problem) ?? 0) + 1);
   const reasons = [...counts].map(([problem, n]) => ({ message: `${n} ${n === 1 ? "image" : "images"}: ${problem}` }));
-  return { count: jobs.reduce((total, job) => total + job.n_refused, 0), reasons };
+  const count = jobs.reduce((total, job) => total + job.n_refused, 0);
+  const more = count - refused.length; // a job lists some of its images, and counts all
+  if (more > 0) reasons.push({ message: `${more} more ${more === 1 ? "image" : "images"}: see the studies` });
+  return { count, reasons };
 }
 
 function showProblems(problems) {

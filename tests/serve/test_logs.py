@@ -30,6 +30,10 @@ def test_what_a_library_warns_of_is_not_written() -> None:
     [
         ("Network timeout reached", "warning", "a peer was silent for a minute, and its association was ended"),
         ("TCP Initialisation Error: [Errno 111] Connection refused", "warning", "a peer could not be reached"),
+        ("Connection closed while waiting for DIMSE message", "warning", "a peer hung up before it answered"),
+        ("DIMSE timeout reached while waiting", "warning", "a peer did not answer in time"),
+        ("Association Rejected", "warning", "a peer rejected an association"),
+        ("Cancel 1 running task(s), timeout", "warning", "requests in hand were ended: the service was told to stop"),
         ("Something else", "error", "Something else"),
     ],
 )
@@ -37,3 +41,28 @@ def test_a_silent_peer_is_no_error_of_ours(said: str, level: str, what: str) -> 
     record = logging.LogRecord("pynetdicom.assoc", logging.ERROR, "association.py", 1, said, None, None)
     line = json.loads(JsonLines().format(record))
     assert (line["level"], line["what"]) == (level, what)
+
+
+def _said(script: str) -> list[dict[str, object]]:
+    """The log of a process of its own: what is made ready is the whole process's."""
+    script = "import asyncio, logging; from overread.serve.logs import ready_logs; ready_logs()\n" + script
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def test_a_request_that_the_stop_ended_is_told_once() -> None:
+    (line,) = _said(
+        "for fault in (asyncio.CancelledError(), ValueError()):\n"
+        "    logging.getLogger('uvicorn.error').error('Exception in ASGI application', exc_info=fault)"
+    )
+    assert line["fault"] == "ValueError"
+
+
+def test_a_peer_that_is_away_is_a_line_of_the_log() -> None:
+    """Said twice by pynetdicom; and python_multipart says of each odd body what is odd."""
+    (line,) = _said(
+        "from pynetdicom import AE; from pynetdicom.sop_class import Verification\n"
+        "ae = AE(); ae.add_requested_context(Verification); ae.associate('127.0.0.1', 1)\n"
+        "logging.getLogger('python_multipart.multipart').warning('Expected boundary character 45')"
+    )
+    assert (line["level"], line["what"]) == ("warning", "a peer could not be reached")

@@ -60,7 +60,10 @@ def read_query(asked: Mapping[str, str], what: str) -> dict[str, str]:
             )
         wanted[keyword] = value
     if not _DATE.fullmatch(wanted.get("StudyDate", "-")):
-        raise ServiceError("StudyDate takes a day (20160815) or two, with - between.", kind="not-understood")
+        raise ServiceError(
+            "StudyDate takes a day (20160815) or two, with - between; months are what is compared.",
+            kind="not-understood",
+        )
     return wanted
 
 

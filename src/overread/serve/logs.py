@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -14,11 +15,22 @@ from overread.serve.tables import now
 ACCESS = logging.getLogger("overread.serve.access")
 
 
-_OF_PEERS = {
+_NO_FAULTS = {
     "Network timeout reached": "a peer was silent for a minute, and its association was ended",
     "TCP Initialisation Error": "a peer could not be reached",
+    "Connection closed while waiting for DIMSE message": "a peer hung up before it answered",
+    "DIMSE timeout reached": "a peer did not answer in time",
+    "ACSE timeout reached": "a peer did not answer in time",
+    "Association Rejected": "a peer rejected an association",
+    "Association Aborted": "a peer aborted an association",
+    "No accepted presentation contexts": "a peer takes none of what it was offered",
+    "Cancel ": "requests in hand were ended: the service was told to stop",
 }
-"""what pynetdicom calls an error, and is none of ours"""
+"""what libraries call an error, and is none of ours"""
+
+
+_SAID_TWICE = ("Association request failed: unable to connect", "Result: ", "Reason: ")
+"""what stands before or behind one of these, and tells of the same"""
 
 
 class JsonLines(logging.Formatter):
@@ -31,7 +43,7 @@ class JsonLines(logging.Formatter):
         """Write one record."""
         what = type(record.msg).__name__ if isinstance(record.msg, BaseException) else record.getMessage()
         level = record.levelname.lower()
-        for said, words in _OF_PEERS.items():
+        for said, words in _NO_FAULTS.items():
             if what.startswith(said):
                 level, what = "warning", words
         line: dict[str, object] = {"at": now(), "level": level, "what": what}
@@ -43,10 +55,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what a library says a second time: of a peer, or of a request that the service's stop ended."""
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+        return False
+    return not (record.name.startswith("pynetdicom") and record.getMessage().startswith(_SAID_TWICE))
+
+
 def ready_logs(stream: TextIO | None = None) -> None:
     """Send overread's log, and what the server complains of, to a stream: the error stream by default."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(_is_news)
     for name, level in (
         ("overread", logging.INFO),
         ("uvicorn.error", logging.WARNING),

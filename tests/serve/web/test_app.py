@@ -367,6 +367,30 @@ def test_every_error_is_a_problem_in_words(running: Running) -> None:
     assert running.client.post("/api/v1/images", files={"other": b""}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/studies/1.2.3", 404, "There is no such study"),
+        ("/studies/<b>", 422, "The address is not understood: uid."),
+        ("/nothing", 404, "There is nothing at this address."),
+        ("/?state=odd&page=0", 422, "The address is not understood: state, page."),
+    ],
+)
+def test_a_person_is_told_on_a_page(running: Running, path: str, status: int, words: str) -> None:
+    response = running.client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert words in response.text
+    assert '<a href="/">' in response.text
+    assert "For research use" in response.text
+    assert "<b>" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/studies/1.2.3", "/dicom-web/studies/1.2.3", "/static/none.js"])
+def test_a_program_is_told_in_json_whatever_it_accepts(running: Running, path: str) -> None:
+    response = running.client.get(path, headers={"Accept": "text/html"})
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
 @pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "idna", "rot13", "utf-16"])
 def test_a_name_in_any_character_set_is_shown_or_refused(running: Running, charset: str) -> None:
     """Some of Python's turn bytes into what is no text, and some fail in ways of their own."""

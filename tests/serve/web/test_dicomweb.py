@@ -12,8 +12,10 @@ from fastapi.testclient import TestClient
 from PIL import Image as Picture
 from tests.serve.web.test_app import Running
 
+from overread.serve.intake import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
+from overread.serve.statuses import Status
 from overread.serve.store import open_store
 from overread.serve.web.app import make_app
 
@@ -127,7 +129,7 @@ def test_what_cannot_be_kept_is_told(client: TestClient, slices: list[Path]) -> 
     good = slices[0].read_bytes()
     some = _stow(client, [good, b"no DICOM", good[:300]])
     assert some.status_code == 202
-    assert [one["00081197"]["Value"][0] for one in some.json()["00081198"]["Value"]] == [0xC000, 0xC000]
+    assert [one["00081197"]["Value"][0] for one in some.json()["0008119A"]["Value"]] == [0xC000, 0xC000]
     assert _stow(client, [b"no DICOM"]).status_code == 409
     other = pydicom.dcmread(slices[0])
     other.PixelData = bytes(reversed(other.PixelData))
@@ -144,13 +146,42 @@ def test_each_object_is_named_in_the_answer(client: TestClient, slices: list[Pat
     stream = io.BytesIO()
     other.save_as(stream)
     told = _stow(client, [slices[0].read_bytes(), stream.getvalue(), pictures[0].read_bytes()]).json()
-    (kept,), failed = told["00081199"]["Value"], told["00081198"]["Value"]
-    for item in (kept, failed[0]):
+    (kept,), (failed,), (unnamed,) = (told[tag]["Value"] for tag in ("00081199", "00081198", "0008119A"))
+    for item in (kept, failed):
         assert item["00081150"]["Value"] == [str(good.SOPClassUID)]
         assert item["00081155"]["Value"] == [str(good.SOPInstanceUID)]
-    assert "00081155" not in failed[1]
-    assert [one["00081197"]["Value"][0] for one in failed] == [0xA900, 0xC000]
-    assert client.get(kept["00081190"]["Value"][0]).content.count(b"DICM") == 1
+    assert unnamed == {"00081197": {"vr": "US", "Value": [0xC000]}}
+    assert failed["00081197"]["Value"] == [0xA900]
+    (url,), (of_study,) = kept["00081190"]["Value"], told["00081190"]["Value"]
+    series = f"{of_study}/series/{good.SeriesInstanceUID}"
+    assert (of_study.rsplit("/", 1)[1], url) == (good.StudyInstanceUID, f"{series}/instances/{good.SOPInstanceUID}")
+    assert client.get(url).content.count(b"DICM") == 1
+
+
+def test_an_object_without_a_series_has_its_address(client: TestClient, slices: list[Path]) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    del dataset.SeriesInstanceUID
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    (kept,) = _stow(client, [stream.getvalue()]).json()["00081199"]["Value"]
+    (url,) = kept["00081190"]["Value"]
+    assert url.endswith(f"/instances/{dataset.SOPInstanceUID}")
+    assert stream.getvalue() in client.get(url).content
+
+
+def test_what_is_too_large_is_told_as_by_c_store(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:
+    large = pydicom.dcmread(slices[1])
+    large.private_block(0x0009, "VENDOR", create=True).add_new(0x01, "OB", bytes(1_500_000))
+    stream = io.BytesIO()
+    large.save_as(stream)
+    service = Service(open_store(tmp_path / "store"), ServedModel(model_folder), IntakeSettings(max_file_mb=1))
+    with TestClient(make_app(service), base_url="http://127.0.0.1") as client:
+        response = _stow(client, [stream.getvalue(), slices[0].read_bytes()])
+        assert response.status_code == 202
+        assert [one["00081155"]["Value"][0] for one in response.json()["00081199"]["Value"]] == _uids(slices[:1])
+        (failed,) = response.json()["00081198"]["Value"]
+        assert (failed["00081155"]["Value"], failed["00081197"]["Value"]) == (_uids(slices[1:2]), [Status.TOO_LARGE])
+        assert list(service.store.files.incoming.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -169,6 +200,7 @@ def test_what_cannot_be_looked_for_is_said(client: TestClient, where: str, asked
     response = client.get(f"/dicom-web/{where}", params=asked)
     assert response.status_code == 400
     assert next(iter(asked)) in response.json()["detail"]
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_studies_are_found_by_their_months(client: TestClient, slices: list[Path]) -> None:

@@ -102,23 +102,30 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     return Response(json.dumps(content), status_code=status, media_type="application/problem+json")
 
 
-async def _refuse(_: Request, fault: Exception) -> Response:
+async def _refuse(request: Request, fault: Exception) -> Response:
+    status, kind, words = _in_words(fault)
+    if pages.is_for_a_person(request):
+        if isinstance(fault, RequestValidationError):
+            words = f"The address is not understood: {', '.join(str(one['loc'][-1]) for one in fault.errors()[:5])}."
+        response = pages.problem_page(request, status, words)
+    else:
+        response = problem(status, kind, words)
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _in_words(fault: Exception) -> tuple[int, str, str]:
+    """The status, the kind, and what to say, of what is refused."""
     if isinstance(fault, ServiceError):
-        response = problem(fault.status, fault.kind, str(fault))
-        if fault.status == 503:
-            response.headers["Retry-After"] = "5"
-        return response
+        return fault.status, fault.kind, str(fault)
     if isinstance(fault, RequestValidationError):
         wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in fault.errors()[:5]]
-        return problem(422, "not-understood", "; ".join(wrong))
+        return 422, "not-understood", "; ".join(wrong)
     if isinstance(fault, HTTPException):
-        return problem(
-            fault.status_code,
-            "refused",
-            str(fault.detail),
-        )
-    kind = fault.kind if isinstance(fault, ImageError) else "refused"
-    return problem(422, kind, str(fault))
+        is_nothing = fault.status_code == 404
+        return fault.status_code, "refused", "There is nothing at this address." if is_nothing else str(fault.detail)
+    return 422, fault.kind if isinstance(fault, ImageError) else "refused", str(fault)
 
 
 async def _hung_up(_: Request, __: Exception) -> Response:
@@ -126,7 +133,8 @@ async def _hung_up(_: Request, __: Exception) -> Response:
     return problem(_HUNG_UP, "hung-up", "The connection was closed before the request was whole.")
 
 
-async def _fail(_: Request, fault: Exception) -> Response:
+async def _fail(request: Request, fault: Exception) -> Response:
     reference = secrets.token_hex(6)
     _log.error("fault %s: %s", reference, type(fault).__name__, exc_info=fault)
-    return problem(500, "fault", f"This is a fault in overread. The log has more under {reference}.")
+    words = f"This is a fault in overread. The log has more under {reference}."
+    return pages.problem_page(request, 500, words) if pages.is_for_a_person(request) else problem(500, "fault", words)

@@ -20,6 +20,7 @@ from overread.data.sniff import sniff
 from overread.errors import ImageError, ServiceError
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in, read_query
 from overread.serve.intake import Taken
+from overread.serve.node import status_of
 from overread.serve.service import Service
 from overread.serve.web.api import service_of, who_asks
 from overread.serve.web.dicom_json import as_json, header_as_json, to_text
@@ -49,7 +50,6 @@ _NAMES = {
     "SeriesInstanceUID": "series",
     "SOPInstanceUID": "instance",
 }
-_OUT_OF_RESOURCES, _OTHER_CONTENT, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,30 +129,38 @@ def _why_wrong(names: _Named, study: str) -> ServiceError | None:
 
 
 def _told(request: Request, taken: Sequence[Taken], named: Sequence[_Named]) -> dict[str, Any]:
-    """The Store Instances Response Module (PS3.18 Table I.2-1), as JSON."""
-    base = f"{request.url.scheme}://{request.url.netloc}{router.prefix}"
-    kept, failed = [], []
+    """The Store Instances Response Module (PS3.18 Table I.2-1), as JSON: why not is told as C-STORE tells it.
+
+    An item that names no object stands in a sequence of its own: in the others both UIDs are of Type 1.
+    """
+    base = f"{request.url.scheme}://{request.url.netloc}{router.prefix}/studies"
+    kept, failed, unnamed = [], [], []
     for one, names in zip(taken, named, strict=True):
         item = {"ReferencedSOPClassUID": names.sop_class, "ReferencedSOPInstanceUID": one.instance or names.instance}
         if one.problem is None:
-            where = f"{base}/studies/{one.study}/series/{names.series}/instances/{one.instance}"
-            kept.append(as_json({**item, "RetrieveURL": where if names.series else f"{base}/studies/{one.study}"}))
-            continue
-        kind = one.problem.kind
-        other = _OTHER_CONTENT if kind == "other-content" else _CANNOT_UNDERSTAND
-        is_full = isinstance(one.problem, ServiceError) and one.problem.status in (503, 507)
-        failed.append(as_json({**item, "FailureReason": _OUT_OF_RESOURCES if is_full else other}))
-    found: dict[str, Any] = {}
-    if kept:
-        found["00081199"] = {"vr": "SQ", "Value": kept}
-    if failed:
-        found["00081198"] = {"vr": "SQ", "Value": failed}
+            series = names.series or _series_of(request, one)
+            url = f"{base}/{one.study}/series/{series}/instances/{one.instance}"
+            kept.append(as_json({**item, "RetrieveURL": url}))
+        elif all(item.values()):
+            failed.append(as_json({**item, "FailureReason": int(status_of(one.problem))}))
+        else:
+            unnamed.append(as_json({"FailureReason": int(status_of(one.problem))}))
+    studies = {one.study for one in taken if one.problem is None}
+    found = as_json({"RetrieveURL": f"{base}/{studies.pop()}" if len(studies) == 1 else ""})
+    for tag, items in (("00081198", failed), ("00081199", kept), ("0008119A", unnamed)):
+        if items:
+            found[tag] = {"vr": "SQ", "Value": items}
     return found
+
+
+def _series_of(request: Request, one: Taken) -> str:
+    """The series that the store made up for an object without one."""
+    return _held(request, one.study, instance=one.instance)[0].series
 
 
 @router.get("/studies", response_class=Response, responses=_FOUND)
 def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
-    """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (a month)."""
+    """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (by its month)."""
     service = service_of(request)
     with service.store.read() as session:
         wanted = read_query(request.query_params, "studies")

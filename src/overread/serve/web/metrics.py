@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import MutableMapping
@@ -16,6 +17,8 @@ from overread.serve.tables import Instance, Sending
 from overread.serve.web.guards import App, Receive, Scope, Send
 
 _BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+_STOPPED = 503
 
 
 class Metrics:
@@ -63,6 +66,9 @@ class Told:
 
         try:
             await self.app(scope, receive, seen)
+        except asyncio.CancelledError:  # the service was told to stop, and waited for this long enough
+            status = _STOPPED
+            raise
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "") or "none"

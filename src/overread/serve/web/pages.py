@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 A_PAGE = 50
 STATES = {"": "any state", "waiting": "waiting", "answered": "answered", "problem": "with a problem"}
 VERDICTS = {"": "read or not", "none": "not read", "agree": "agreed with", "disagree": "disagreed with"}
+_DATA = ("/api/", "/dicom-web", "/static/", "/healthz", "/metrics", "/openapi.json")
+_NO_PAGE = {404: "Not found", 422: "Not understood", 500: "A fault", 503: "Not now", 507: "Not now"}
 
 router = APIRouter(include_in_schema=False)
 _templates = Jinja2Templates(HERE / "templates")
@@ -98,6 +100,17 @@ def sign_in(request: Request) -> Response:
     return _templates.TemplateResponse(request, "sign_in.html")
 
 
+def is_for_a_person(request: Request) -> bool:
+    """Whether a browser asks for a page, and not a program for data."""
+    is_data = request.url.path.startswith(_DATA)
+    return request.method == "GET" and not is_data and "text/html" in request.headers.get("accept", "")
+
+
+def problem_page(request: Request, status: int, words: str) -> Response:
+    """Why there is no page, on a page."""
+    return _show(request, "problem.html", status=status, title=_NO_PAGE.get(status, "Not shown"), words=words)
+
+
 def _for_viewer(request: Request) -> dict[str, Any]:
     model = service_of(request).model
     return {
@@ -117,7 +130,7 @@ def _safe_json(values: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _show(request: Request, name: str, **values: Any) -> Response:
+def _show(request: Request, name: str, status: int = 200, **values: Any) -> Response:
     person = getattr(request.state, "person", None)
     common = {"model": service_of(request).model.about, "person": person}
-    return _templates.TemplateResponse(request, name, {**common, **values})
+    return _templates.TemplateResponse(request, name, {**common, **values}, status_code=status)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.exceptions import FormParserError, MultipartParseError
+from python_multipart.multipart import MAX_BOUNDARY_LENGTH, MultipartParser, parse_options_header
 
 from overread.errors import ServiceError
 from overread.serve.archive import Archive
@@ -20,6 +22,8 @@ from overread.serve.intake import Arrived
 _NAME = 255
 _HEAD_BYTES = 16_384
 """of one part, which no sender needs"""
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s\"]+)", re.IGNORECASE)
+"""a file's name as RFC 5987 has it, in the two character sets that it asks for"""
 _IN_MEMORY_BYTES = 1 << 20
 """of one body, before they are written: small bodies are written by the thread that takes them in"""
 
@@ -36,8 +40,8 @@ async def parts_of(
     """The parts of a body, in the archive's incoming folder until `stack` is closed.
 
     kind: form-data, of which the parts named `files` that have a file name are taken, or related, of which all are.
-    Raises ServiceError for another kind of body, one that is damaged or holds no files, and for too many or too large
-    ones.
+    max_file_bytes: of a larger file one byte more is kept, by which the intake knows that it is too large. Raises
+    ServiceError for another kind of body, one that is damaged or holds no files, and for too many of them.
     """
     parts = Parts(archive, stack, is_form=kind == "form-data", max_files=max_files, max_file_bytes=max_file_bytes)
     try:
@@ -48,8 +52,9 @@ async def parts_of(
                 await run_in_threadpool(parts.write)
         parser.finalize()
     except FormParserError as fault:
+        why = _why_damaged(fault, parts)
         raise ServiceError(
-            f"The body is no multipart/{kind}: {fault}. Send each file as a part.", kind="body"
+            f"The body is no multipart/{kind}: {why}. Send each file as a part.", kind="body"
         ) from fault
     if not parts.is_whole:
         raise ServiceError("The body ends before its last part does. Send it again.", kind="body")
@@ -68,8 +73,8 @@ class Parts:
         self._archive, self._stack, self._is_form = archive, stack, is_form
         self._max_files, self._max_file_bytes = max_files, max_file_bytes
         self.arrived: list[Arrived] = []
-        self.is_whole = False
-        """whether the body's end has come"""
+        self.has_begun = self.is_whole = False
+        """whether a first part, and the body's end, have come"""
         self.n_held = 0
         """bytes in memory"""
         self._held: list[tuple[Path, list[bytes]]] = []
@@ -100,6 +105,7 @@ class Parts:
         self.is_whole = True
 
     def _begin(self) -> None:
+        self.has_begun = True
         self._disposition, self._n_head, self._n_bytes = b"", 0, 0
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
@@ -139,26 +145,37 @@ class Parts:
         if not self._is_form:
             return ""
         _, options = parse_options_header(self._disposition)
-        if options.get(b"name") != b"files" or b"filename" not in options:
+        extended = _EXTENDED.search(self._disposition)
+        if options.get(b"name") != b"files" or (b"filename" not in options and extended is None):
             return None
-        name = options[b"filename"].decode("utf-8", "replace").replace("\\", "/").rsplit("/", 1)[-1]
-        return name[:_NAME]
+        if b"filename" in options or extended is None:
+            name = options[b"filename"].decode("utf-8", "replace")
+        else:
+            name = unquote(extended[2].decode("ascii", "replace"), encoding=extended[1].decode(), errors="replace")
+        return name.replace("\\", "/").rsplit("/", 1)[-1][:_NAME]
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         if not self._is_taken:
             return
+        if self._max_file_bytes is not None:
+            end = min(end, start + self._max_file_bytes + 1 - self._n_bytes)
+            if end <= start:
+                return
         self._n_bytes += end - start
-        if self._max_file_bytes is not None and self._n_bytes > self._max_file_bytes:
-            raise ServiceError(
-                f"A file has more than {self._max_file_bytes / 1e6:.0f} MB, which is the most that is taken.",
-                kind="too-large",
-                status=413,
-            )
         path = self.arrived[-1].path
         if not self._held or self._held[-1][0] != path:
             self._held.append((path, []))
         self._held[-1][1].append(data[start:end])
         self.n_held += end - start
+
+
+def _why_damaged(fault: FormParserError, parts: Parts) -> str:
+    """What is wrong with a body, in words of those who send it."""
+    if not isinstance(fault, MultipartParseError):
+        return f"its boundary is longer than {MAX_BOUNDARY_LENGTH} characters"
+    if not parts.has_begun:
+        return "it does not begin with the boundary that Content-Type names"
+    return "one of its parts is damaged, or its head too long"
 
 
 def _boundary_of(content_type: str, kind: str) -> bytes:

@@ -231,6 +231,8 @@ class Dimse:
         request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, uid
         request.DataSet = io.BytesIO(content[_data_set_at(content) :] or b"\0\0")
         association._reactor_checkpoint.clear()
+        while association.is_established and not association._is_paused:  # else it takes the answer for a request
+            time.sleep(0.001)
         association.dimse.send_msg(request, contexts.get(said, contexts["1.2.840.10008.1.2.1"]))
         _, answer = association.dimse.get_msg(block=True)
         association._reactor_checkpoint.set()

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import tempfile
+import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -136,6 +137,8 @@ def _send(association: Any, uid: str, content: bytes) -> int:
     begin = 144 + int.from_bytes(content[140:144], "little") if content[132:138] == b"\x02\x00\x00\x00UL" else 0
     request.DataSet = io.BytesIO(content[min(begin, len(content)) :] or b"\0\0")
     association._reactor_checkpoint.clear()
+    while association.is_established and not association._is_paused:  # else it takes the answer for a request
+        time.sleep(0.001)
     association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
     _, answer = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()

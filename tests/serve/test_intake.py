@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import func, select
 from tests.serve.conftest import arrive
 
-from overread.serve.intake import OWN_RESULT, Arrived, Intake, IntakeSettings
+from overread.serve.intake import Arrived, Intake
+from overread.serve.limits import OWN_RESULT, IntakeSettings
 from overread.serve.results import ModelSaid, make_capture, to_bytes
 from overread.serve.store import Store
 from overread.serve.tables import Instance, Sending, Series, Step, Study, now

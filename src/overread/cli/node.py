@@ -27,7 +27,7 @@ overread node runs/first --bind 0.0.0.0 --allow-aet CT1"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    from overread.serve.intake import IntakeSettings
+    from overread.serve.limits import IntakeSettings
     from overread.serve.node import NodeSettings
 
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model folder that overread train wrote")
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Listen until stopped."""
-    from overread.serve.intake import IntakeSettings
+    from overread.serve.limits import IntakeSettings
     from overread.serve.logs import ready_logs
     from overread.serve.model import ServedModel
     from overread.serve.node import Callers, NodeSettings

@@ -42,8 +42,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    from overread.serve.intake import IntakeSettings
     from overread.serve.jobs import JobSettings
+    from overread.serve.limits import IntakeSettings
 
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model folder that overread train wrote")
     add_store(parser)
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     import uvicorn
 
     from overread.serve.accounts import n_accounts
-    from overread.serve.intake import IntakeSettings
     from overread.serve.jobs import JobSettings
+    from overread.serve.limits import IntakeSettings
     from overread.serve.logs import ready_logs
     from overread.serve.model import ServedModel
     from overread.serve.service import Service

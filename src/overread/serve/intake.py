@@ -11,47 +11,17 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from overread.data.image import read_header
 from overread.data.pixels import Header
-from overread.data.sniff import Door
 from overread.errors import ImageError, ServiceError
-from overread.serve.codes import MANUFACTURER
 from overread.serve.gathering import Gathering
+from overread.serve.limits import IntakeSettings, read_allowed
 from overread.serve.rows import Rows
 from overread.serve.store import Store
 from overread.serve.tables import Instance, Sending, now
 from overread.serve.trail import record
-from overread.settings import between, setting
 
-DOOR = Door(
-    formats=("dicom", "png", "jpeg", "tiff", "nifti"),
-    expected="Send DICOM, PNG, JPEG, TIFF or NIfTI, or a zip of these (no zip within a zip).",
-)
-OWN_RESULT = "own-result"
-"""the kind of fault of what came back"""
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
 """the form alone: pseudonymisers and old scanners make UIDs without a root, and with zeros in front"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntakeSettings:
-    """What is let in. Flags are made of these."""
-
-    max_file_mb: int = setting(512, "largest file that is taken, in megabytes")
-    max_frames: int = setting(2000, "most frames (or slices) that one file may hold")
-    max_megapixels: int = setting(64, "most pixels of one frame, in millions")
-    max_megavoxels: int = setting(
-        256, "most voxels of one volume (NIfTI), in millions: all of them are held in memory"
-    )
-    keep_patient_ids: bool = setting(
-        False, "keep patients' IDs as they come, and not only hashed with the site's key"
-    )
-
-    def __post_init__(self) -> None:
-        between("max-file-mb", self.max_file_mb, 1, 65536)
-        between("max-frames", self.max_frames, 1, 100_000)
-        between("max-megapixels", self.max_megapixels, 1, 134)
-        between("max-megavoxels", self.max_megavoxels, 1, 536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +133,7 @@ class Intake:
     def _look(self, file: Arrived, together: str) -> _Known | Taken:
         """Check what a file says of itself, and move it into the archive."""
         try:
-            header = self._header(file.path)
+            header = read_allowed(file.path, self.settings)
             n_bytes = file.path.stat().st_size
             sha256 = self.store.files.keep(file.path)
             instance = _uid(header.instance, "SOP Instance UID") or _made_up(sha256)
@@ -181,42 +151,6 @@ class Intake:
             if isinstance(fault, ServiceError) and fault.status >= 500:  # not the file's fault
                 raise
             return Taken(name=file.name, problem=_named(fault, file))
-
-    def _header(self, path: Path) -> Header:
-        n_bytes = path.stat().st_size
-        if n_bytes > self.settings.max_file_mb * 1_000_000:
-            raise ServiceError(
-                f"{path.name} has {n_bytes / 1e6:.0f} MB; at most {self.settings.max_file_mb} are taken.",
-                kind="too-large",
-                status=413,
-            )
-        header = read_header(path, door=DOOR)
-        if header.tags.get("manufacturer") == MANUFACTURER:
-            raise ImageError(
-                f"{path.name} is a result that overread made, and no image to be read. Leave it out.", kind=OWN_RESULT
-            )
-        if header.n_frames > self.settings.max_frames:
-            raise ServiceError(
-                f"{path.name} has {header.n_frames} frames; at most {self.settings.max_frames} are taken.",
-                kind="too-many-frames",
-                status=413,
-            )
-        if header.rows * header.columns > self.settings.max_megapixels * 1_000_000:
-            raise ServiceError(
-                f"{path.name} has frames of {header.columns} x {header.rows} pixels; at most "
-                f"{self.settings.max_megapixels} million are taken.",
-                kind="too-large",
-                status=413,
-            )
-        n_voxels = header.rows * header.columns * header.n_frames
-        if header.format == "nifti" and n_voxels > self.settings.max_megavoxels * 1_000_000:
-            raise ServiceError(
-                f"{path.name} has {n_voxels / 1e6:.0f} million voxels; at most "
-                f"{self.settings.max_megavoxels} million are taken. Cut it.",
-                kind="too-large",
-                status=413,
-            )
-        return header
 
     def _enter(self, rows: Rows, file: _Known, came_by: str) -> Taken:
         name, there = file.arrived.name, rows.instances.get(file.instance)

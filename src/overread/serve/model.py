@@ -86,15 +86,20 @@ class ServedModel:
         values = onto_image(evidence, place(*small, side_px=self.card.image.size_px, fit=self.card.image.fit))
         return Heat(rows=small[0], columns=small[1], values=values)
 
+    @property
+    def sets_why(self) -> str:
+        """What its sets of classes promise, or why there are none, as the end of a sentence that says which."""
+        return self.card.caution.sets_why.removeprefix("no sets: ")
+
     @cached_property
     def about(self) -> dict[str, Any]:
         """What a reader should know of the model before believing it."""
         card = self.card
         limits = [
             card.intended_use,
-            f"Its sets of classes {card.caution.sets_why}."
+            f"Its sets of classes {self.sets_why}."
             if card.caution.thresholds
-            else f"It cannot say how sure it is: {card.caution.sets_why.removeprefix('no sets: ')}.",
+            else f"It cannot say how sure it is: {self.sets_why}.",
             f"Images unlike those it learnt from: {card.caution.far_why}.",
             self.on_heat,
         ]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, bindparam, insert, select, text
+from sqlalchemy import BindParameter, bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from overread.serve.locks import ROWS, lock
 from overread.serve.tables import Instance, Series, Study
 
-_LOCK = 0x726F7773
 # statements that are made once: making one takes as long as asking the database
 _ASKED: BindParameter[Any] = bindparam("uids", expanding=True)
 _STUDIES = select(Study).where(Study.uid.in_(_ASKED)).order_by(Study.id).with_for_update()
@@ -55,13 +55,11 @@ class Rows:
     def __init__(self, session: Session, files: Sequence[Named]) -> None:
         self._session = session
         self._new: list[tuple[Series, dict[str, Any]]] = []
-        if files and session.get_bind().dialect.name == "postgresql":
-            # SQLite has one writer at a time; here two would add the same study
-            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         self.studies: dict[str, Study] = {}
         self.series: dict[str, Series] = {}
         self.instances: dict[str, There] = {}
         if files:
+            lock(session, ROWS)  # two would add the same study
             self._find(files)
 
     def _find(self, files: Sequence[Named]) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from overread.serve.answering import Answerer
 from overread.serve.bell import Bell
-from overread.serve.intake import Intake, IntakeSettings
+from overread.serve.intake import Intake
 from overread.serve.jobs import Jobs, JobSettings
+from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.store import Store
 

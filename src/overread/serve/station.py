@@ -9,7 +9,8 @@ from pathlib import Path
 
 from overread.errors import OverreadError
 from overread.serve.answering import Answerer
-from overread.serve.intake import OWN_RESULT, Arrived, Intake, IntakeSettings
+from overread.serve.intake import Arrived, Intake
+from overread.serve.limits import OWN_RESULT, IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.notices import Notices

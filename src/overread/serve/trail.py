@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from overread.serve.locks import TRAIL, lock
 from overread.serve.tables import Step, now
 
 START = "0" * 64
-_LOCK = 0x6F766572
 _PIECE = 1000
 _NEWEST = select(Step.number, Step.hash).order_by(Step.number.desc()).limit(1)
 _NOTED = "steps"
@@ -52,9 +52,7 @@ def write_steps(session: Session) -> None:
     noted: list[dict[str, Any]] = session.info.pop(_NOTED, [])
     if not noted:
         return
-    if session.get_bind().dialect.name == "postgresql":
-        # SQLite has one writer at a time; here two would take the same number
-        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock(session, TRAIL)  # two would take the same number
     last, before = session.execute(_NEWEST).first() or (0, START)
     for number, step in enumerate(noted, start=last + 1):
         step |= {"number": number, "before": before}

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image as Picture
 from tests.serve.web.test_app import Running
 
-from overread.serve.intake import IntakeSettings
+from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.statuses import Status

@@ -120,7 +120,7 @@ def _for_viewer(request: Request) -> dict[str, Any]:
         "why_no_heat": model.why_no_heat,
         "has_sets": bool(model.card.caution.thresholds),
         "unlike": UNLIKE,
-        "sets_why": model.card.caution.sets_why.removeprefix("no sets: "),
+        "sets_why": model.sets_why,
     }
 
 

@@ -162,8 +162,13 @@ def image_view(image: Instance) -> Json:
 
 def answer_view(answer: Answer) -> Json:
     """What one model said of one frame."""
-    told = {name: getattr(answer, column.key) for name, column in _TOLD.items()}
-    return {**told, "problem": _for_readers(answer.problem)}
+    return _answer([getattr(answer, column.key) for column in _TOLD.values()])
+
+
+def _answer(values: Sequence[Any]) -> Json:
+    """values: those of `_TOLD`, in its order."""
+    told = dict(zip(_TOLD, values, strict=True))
+    return {**told, "problem": _for_readers(told["problem"])}
 
 
 def reading_view(reading: Reading, study: str) -> Json:
@@ -216,9 +221,7 @@ def _with_answers(session: Session, images: Sequence[Json]) -> list[Json]:
     ids = list(frames)
     for start in range(0, len(ids), _MOST_ASKED):
         for image, *said in session.execute(_ANSWERS, {"ids": ids[start : start + _MOST_ASKED]}):
-            answer = dict(zip(_TOLD, said, strict=True))
-            answer["problem"] = _for_readers(answer["problem"])
-            frames[image][int(said[0])] = answer
+            frames[image][int(said[0])] = _answer(said)
     return [
         {
             **{name: value for name, value in image.items() if name != "id"},

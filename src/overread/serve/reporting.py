@@ -210,7 +210,7 @@ def _of_study(study: Study, image: str) -> tuple[str, str]:
         return image, f"The whole study: no answer: {silence(study)}."
     but = f", no answer for {silent} of them" if silent else ""
     whole = f"The whole study: {study.label} (mean probability {percent(study.probability)} over {n} images{but})."
-    return f"{image} (of its series it speaks most for {study.label})", whole
+    return f"{image} (speaks most for {study.label})", whole
 
 
 def _time(at: str) -> datetime:

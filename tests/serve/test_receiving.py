@@ -23,6 +23,7 @@ from pynetdicom.dsutils import split_dataset
 from pynetdicom.pdu_primitives import P_DATA
 
 from overread.errors import ServiceError
+from overread.serve.listening import Listener
 from overread.serve.node import Node, NodeSettings
 from overread.serve.peers import TlsFiles, parse_destination, send
 from overread.serve.statuses import Sent, Status
@@ -255,7 +256,22 @@ def test_there_are_no_more_associations_than_allowed(node: Any, slices: list[Pat
     _wait(lambda: _send(slices[0], port).outcome == "taken")
 
 
-def test_connections_have_a_bound_of_their_own(node: Any, slices: list[Path]) -> None:
+def test_connections_have_a_bound_of_their_own(
+    node: Any, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a connection becomes an association while they are counted."""
+
+    def count_slowly(listener: Listener) -> Any:
+        active = super(Listener, listener).active_associations
+        time.sleep(0.3)
+        return active
+
+    def begin_meanwhile(listener: Listener, *args: Any) -> None:
+        time.sleep(0.05)
+        super(Listener, listener).finish_request(*args)
+
+    monkeypatch.setattr(Listener, "active_associations", property(count_slowly))
+    monkeypatch.setattr(Listener, "finish_request", begin_meanwhile)
     port = node(max_associations=1)
     silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3)]
     try:

@@ -45,7 +45,8 @@ class Listener(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more; who has been rejected for want of it may still be there."""
-        return len(self.active_associations) + len(self._greeting) < self._room
+        n_greeting = len(self._greeting)  # counted first: who becomes an association now is counted twice, not never
+        return n_greeting + len(self.active_associations) < self._room
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Count a connection before its thread has begun: the next one may be there sooner."""

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -55,6 +56,17 @@ def _assert_closed(client: TestClient, verb: str, path: str) -> None:
     assert response.status_code == 401 or is_sent_away, (verb, path, response.status_code)
 
 
+@pytest.mark.parametrize("address", ["/", "/?state=waiting&page=2", "/studies/1.2", "/nothing", "/docs"])
+def test_a_person_is_sent_to_sign_in_and_on_to_where_they_were_going(
+    guarded: tuple[TestClient, str], address: str
+) -> None:
+    response = guarded[0].get(address, headers={"Accept": "text/html"}, follow_redirects=False)
+    assert response.status_code == 303
+    assert parse_qs(urlsplit(response.headers["location"]).query) == {"next": [address]}
+    for program in ({}, {"Accept": "application/json"}):
+        assert guarded[0].get(address, headers=program, follow_redirects=False).status_code == 401
+
+
 def test_a_token_opens(guarded: tuple[TestClient, str]) -> None:
     client, token = guarded
     assert client.get("/api/v1/model", headers=_bearer(token)).status_code == 200
@@ -80,7 +92,7 @@ def test_a_page_signs_in_and_sends_its_word_along(guarded: tuple[TestClient, str
     assert client.post("/api/v1/readings", json=said, headers={"X-CSRF-Token": "x"}).status_code == 403
     assert client.post("/api/v1/readings", json=said, headers={"X-CSRF-Token": csrf}).status_code == 404
     assert client.delete("/api/v1/visits", headers={"X-CSRF-Token": csrf}).status_code == 204
-    assert client.get("/", follow_redirects=False).status_code == 303
+    assert client.get("/").status_code == 401
 
 
 def test_guessing_is_slowed_down(guarded: tuple[TestClient, str]) -> None:

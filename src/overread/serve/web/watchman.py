@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers as Given
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse
 
 from overread.errors import ServiceError
@@ -17,9 +17,9 @@ from overread.serve.accounts import NOBODY, Gate, Person, who_visits
 from overread.serve.store import Store
 from overread.serve.web.entry import COOKIE
 from overread.serve.web.guards import SAFE, App, Receive, Scope, Send, refuse
+from overread.serve.web.pages import is_for_a_person
 
 OPEN = (("GET", "/healthz"), ("GET", "/sign-in"), ("POST", "/api/v1/visits"))
-_PAGES = ("/", "/about")
 _MOST_KEPT = 10_000
 
 
@@ -64,9 +64,9 @@ class Watchman:
             return who_visits(session, cookie) if cookie else None
 
     async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if scope["method"] == "GET" and (path in _PAGES or path.startswith("/studies/")):
-            await RedirectResponse(f"/sign-in?next={quote(path)}", status_code=303)(scope, receive, send)
+        if is_for_a_person(request := Request(scope)):
+            wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"))
+            await RedirectResponse(f"/sign-in?next={wanted}", status_code=303)(scope, receive, send)
             return
         response = refuse(401, "no-token", "Show a token: Authorization: Bearer ovr_... (overread token add NAME).")
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -12,7 +12,7 @@ export async function ask(path, { method = "GET", body } = {}) {
   } catch {
     throw new Error("The service cannot be reached. Is it running?");
   }
-  if (response.status === 401) location.assign("/sign-in");
+  if (response.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   if (!response.ok) throw new Error(await reason(response));
   return response;
 }

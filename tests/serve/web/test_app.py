@@ -82,6 +82,9 @@ def test_rest_says_what_the_predictor_says(running: Running, model_folder: Path,
     assert len(job["studies"]) == 3
     again = running.client.get(f"/api/v1/jobs/{job['id']}").json()
     assert again == job
+    for limit, offset in ((0, 0), (5, 0), (5, 10), (1000, 12)):
+        some = running.client.get(f"/api/v1/jobs/{job['id']}?limit={limit}&offset={offset}").json()
+        assert some == {**job, "images": job["images"][offset : offset + limit]}
 
 
 def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list[Path]) -> None:

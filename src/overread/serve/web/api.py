@@ -139,8 +139,16 @@ def _job(service: Service, job_id: str) -> Json:
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, job_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]) -> Json:
-    """How far a job is, and the answers that there are. Only who handed it in, or an admin, may ask."""
+def job(
+    request: Request,
+    job_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")],
+    limit: Annotated[int, Query(ge=0, le=views.MOST_IMAGES)] = views.MOST_IMAGES,
+    offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+) -> Json:
+    """How far a job is, and the answers that there are, to `limit` of its images from number `offset` on.
+
+    Only who handed it in, or an admin, may ask.
+    """
     service = service_of(request)
     person = getattr(request.state, "person", None)
     with service.store.read() as session:
@@ -148,7 +156,7 @@ def job(request: Request, job_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")
         role = getattr(person, "role", "admin")
         if found is None or (role != "admin" and found.account != who_asks(request)):
             raise views.no_job()
-        return views.job_view(session, job_id)
+        return views.job_view(session, job_id, limit=limit, offset=offset)
 
 
 @router.get("/studies")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from overread.serve.summary import mean_probabilities, n_silent, silence
 from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
 
 Json = dict[str, Any]
-_MOST_IMAGES = 1000
-"""of a job, whose answers are told with it; the others are found under its studies"""
+MOST_IMAGES = 1000
+"""of a job, whose answers are told at once"""
 _MOST_ASKED = 500
 _TOLD: dict[str, InstrumentedAttribute[Any]] = {
     "frame": Answer.frame,
@@ -43,8 +44,8 @@ _ANSWERS = (
 )
 
 
-def job_view(session: Session, job_id: str) -> Json:
-    """A job: how far it is, what was refused and why, and the answers that there are."""
+def job_view(session: Session, job_id: str, *, limit: int = MOST_IMAGES, offset: int = 0) -> Json:
+    """A job: how far it is, what was refused and why, and the answers that there are to `limit` of its images."""
     job = session.get(Job, job_id)
     if job is None:
         raise no_job()
@@ -52,6 +53,7 @@ def job_view(session: Session, job_id: str) -> Json:
     n_answered = sum(image["state"] != "waiting" for image in images)
     is_done = job.state == "read" and n_answered == len(images)
     studies = dict.fromkeys(image["study"] for image in images)
+    reasons = Counter(image["problem"] for image in images if image["state"] == "refused")
     return {
         "id": job.id,
         "state": "done" if is_done else "predicting" if job.state == "read" else "reading",
@@ -59,10 +61,11 @@ def job_view(session: Session, job_id: str) -> Json:
         "n_read": job.n_read,
         "n_images": len(images),
         "n_answered": n_answered,
-        "n_refused": sum(image["state"] == "refused" for image in images),
+        "n_refused": reasons.total(),
+        "reasons": [{"problem": problem, "n_images": n} for problem, n in reasons.most_common()],
         "problems": job.problems,
         "studies": [{"uid": uid, "url": f"/studies/{uid}"} for uid in studies],
-        "images": _with_answers(session, images[:_MOST_IMAGES]),
+        "images": _with_answers(session, images[offset : offset + limit]),
     }
 
 

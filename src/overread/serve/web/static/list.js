@@ -102,7 +102,7 @@ async function follow(jobs) {
     const reading = jobs.some((job) => job.state === "reading") ? "Unpacking. " : "";
     say(images ? `${reading}${answered - silent.count} of ${images} images answered${refused}.` : reading);
     await rest(500);
-    jobs = await Promise.all(jobs.map(async (job) => (job.state === "done" ? job : (await ask(`/api/v1/jobs/${job.id}`)).json())));
+    jobs = await Promise.all(jobs.map(async (job) => (job.state === "done" ? job : (await ask(`/api/v1/jobs/${job.id}?limit=0`)).json())));
     refresh().catch(() => {});
   }
 }
@@ -110,13 +110,9 @@ async function follow(jobs) {
 // Images that were read, and that the model can do nothing with: each reason once.
 function withoutAnswer(jobs) {
   const counts = new Map();
-  const refused = jobs.flatMap((job) => job.images).filter((image) => image.state === "refused");
-  for (const { problem } of refused) counts.set(problem, (counts.get(problem) ?? 0) + 1);
+  for (const { problem, n_images } of jobs.flatMap((job) => job.reasons)) counts.set(problem, (counts.get(problem) ?? 0) + n_images);
   const reasons = [...counts].map(([problem, n]) => ({ message: `${n} ${n === 1 ? "image" : "images"}: ${problem}` }));
-  const count = jobs.reduce((total, job) => total + job.n_refused, 0);
-  const more = count - refused.length; // a job lists some of its images, and counts all
-  if (more > 0) reasons.push({ message: `${more} more ${more === 1 ? "image" : "images"}: see the studies` });
-  return { count, reasons };
+  return { count: jobs.reduce((total, job) => total + job.n_refused, 0), reasons };
 }
 
 function showProblems(problems) {

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from overread.data.pixels import Header
 from overread.errors import ImageError, ServiceError
 from overread.serve.gathering import Gathering
-from overread.serve.limits import IntakeSettings, read_allowed
+from overread.serve.limits import OWN_RESULT, IntakeSettings, read_allowed
 from overread.serve.rows import Rows
 from overread.serve.store import Store
 from overread.serve.tables import Instance, Sending, now
@@ -43,6 +43,11 @@ class Taken:
     study: str = ""
     is_new: bool = False
     problem: ImageError | ServiceError | None = None
+
+    @property
+    def is_own_result(self) -> bool:
+        """Whether it was left out for being a result of overread's: a PACS that sends it back did nothing wrong."""
+        return self.problem is not None and self.problem.kind == OWN_RESULT
 
 
 @dataclass(frozen=True, kw_only=True)

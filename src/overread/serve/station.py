@@ -10,7 +10,7 @@ from pathlib import Path
 from overread.errors import OverreadError
 from overread.serve.answering import Answerer
 from overread.serve.intake import Arrived, Intake
-from overread.serve.limits import OWN_RESULT, IntakeSettings
+from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.notices import Notices
@@ -90,7 +90,7 @@ class Station:
         tried again for ever.
         """
         (taken,) = self._intake.take([Arrived(path=path, name="")], came_by="c-store", who=calling)
-        if taken.problem is not None and taken.problem.kind == OWN_RESULT:
+        if taken.is_own_result:
             return
         if taken.problem is not None:
             raise taken.problem

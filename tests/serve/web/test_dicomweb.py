@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image as Picture
 from tests.serve.web.test_app import Running
 
+from overread.serve.codes import MANUFACTURER
 from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
@@ -156,6 +157,19 @@ def test_each_object_is_named_in_the_answer(client: TestClient, slices: list[Pat
     series = f"{of_study}/series/{good.SeriesInstanceUID}"
     assert (of_study.rsplit("/", 1)[1], url) == (good.StudyInstanceUID, f"{series}/instances/{good.SOPInstanceUID}")
     assert client.get(url).content.count(b"DICM") == 1
+
+
+def test_a_result_of_overreads_own_is_thanked_for_and_left_out(client: TestClient, slices: list[Path]) -> None:
+    dataset = pydicom.dcmread(slices[0])
+    dataset.Manufacturer = MANUFACTURER
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    both = _stow(client, [stream.getvalue(), slices[1].read_bytes()])
+    assert both.status_code == 200
+    (own, other) = both.json()["00081199"]["Value"]
+    assert (own["00081155"]["Value"], own["00081190"]) == ([str(dataset.SOPInstanceUID)], {"vr": "UR"})
+    assert client.get(other["00081190"]["Value"][0]).status_code == 200
+    assert len(client.get("/dicom-web/instances").json()) == 1
 
 
 def test_an_object_without_a_series_has_its_address(client: TestClient, slices: list[Path]) -> None:

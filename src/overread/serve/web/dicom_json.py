@@ -7,6 +7,7 @@ import math
 from contextlib import suppress
 from typing import Any
 
+from fastapi import Response
 from pydicom import DataElement, Dataset
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -17,6 +18,7 @@ from overread.data.guard import guarded
 from overread.errors import ImageError
 from overread.serve.holdings import Held
 
+JSON = "application/dicom+json"
 _MOST_INLINE_BYTES = 1 << 18
 """of one attribute's value in a header that is told as JSON"""
 
@@ -42,6 +44,13 @@ def to_text(content: Any) -> str:
         return json.dumps(content, allow_nan=False)
     except ValueError:
         return json.dumps(_without_nan(content))
+
+
+def as_response(content: Any, status: int = 200) -> Response:
+    """The answer that holds this; that nothing fits is told by its status alone."""
+    if content == [] and status == 200:
+        return Response(status_code=204)
+    return Response(to_text(content), status_code=status, media_type=JSON)
 
 
 def _without_nan(content: Any) -> Any:

@@ -9,19 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, config, dcmread
-from tests.serve.conftest import arrive
 from tests.serve.hostile import good_files, hostile
 
 from overread.data.image import read_header
 from overread.errors import ImageError
-from overread.serve import reporting
-from overread.serve.answering import Answerer
-from overread.serve.intake import Intake
-from overread.serve.model import ServedModel
-from overread.serve.reporting import Reporter
 from overread.serve.results import Answered, ModelSaid, make_capture, make_report, to_bytes
 from overread.serve.sources import repeatable
-from overread.serve.store import Store
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MODEL = ModelSaid(name="m", sha256="ab" * 32, classes=("cancer",), intended_use="Research use.")
@@ -90,23 +83,3 @@ def test_results_can_be_made_of_whatever_was_taken(slices: list[Path], tmp_path:
             to_bytes(make_capture(source, picture, MODEL, at=AT, number=1, answers="-"))
             n_made += 1
     assert n_made > 20
-
-
-def test_one_study_keeps_no_other_from_its_results(
-    store: Store, model_folder: Path, slices: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = ServedModel(model_folder)
-    taken = Intake(store).take([arrive(store, path) for path in slices], came_by="c-store", who="me")
-    Answerer(store, model).answer_waiting()
-
-    def refuse(answered: list[Answered], *args: Any, **more: Any) -> Dataset:
-        if answered[0].dataset.StudyInstanceUID == taken[0].study:
-            raise ZeroDivisionError
-        return make_report(answered, *args, **more)
-
-    monkeypatch.setattr(reporting, "make_report", refuse)
-    reporter = Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0)
-    assert [reporter.report_due(), reporter.report_due()] == [2, 0]
-    again = Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0)
-    monkeypatch.setattr(reporting, "make_report", make_report)
-    assert again.report_due() == 1

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
+from overread.data.dicom import load
 from overread.data.guard import guarded
 from overread.data.image import read_image
 from overread.data.placing import onto_image, place
@@ -33,6 +37,11 @@ from overread.serve.tables import Answer, Instance, Series, Study
 from overread.serve.trail import record
 
 _log = logging.getLogger(__name__)
+TRY_AGAIN_S = 600
+MOST_TOGETHER = 500
+"""frames of one report: one of a frame takes a third of a megabyte of memory while it is made"""
+_NUMBERS = ("Modality", "SOPClassUID", "SeriesNumber", "InstanceNumber")
+"""what a report tells of an image, the patient and the study apart"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +55,8 @@ class Reporter:
     """a study is complete when no image of it came for so long"""
     notices: Notices = field(default_factory=Notices)
     """or when all images that its sender told of have come"""
-    _left_out: set[tuple[int, str]] = field(default_factory=set)
-    """studies of which no results can be made: until more of their images come, or the node is started again"""
+    _left_out: dict[tuple[int, str], float] = field(default_factory=dict)
+    """studies of which no results can be made, as they are, and when that is tried again"""
 
     def report_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
         """Report all studies that are complete, answered and not reported, until it is over; returns how many."""
@@ -63,17 +72,18 @@ class Reporter:
         for study_id, uid, changed_at in due:
             if is_over():
                 break
-            if (study_id, changed_at) in self._left_out:
+            again_at = self._left_out.get((study_id, changed_at))
+            if again_at is not None and time.monotonic() < again_at:
                 continue
             try:
-                self._report(study_id)
-                n_reported += 1
-            except (OSError, MemoryError, OverreadError, SQLAlchemyError):
-                raise  # the disk, the database: it comes right, and then all results are made
-            except Exception as fault:  # of this study alone: those behind it must not wait for it
-                _log.exception("a study has no results after a fault of overread")
-                self._left_out.add((study_id, changed_at))
-                self._tell_of(uid, type(fault).__name__)
+                n_reported += self._report(study_id, is_over)
+            except Exception as fault:
+                if not _is_of_the_study(fault):
+                    raise
+                _log.exception("a study has no results after a fault of overread, or of a file in the archive")
+                self._left_out[study_id, changed_at] = time.monotonic() + TRY_AGAIN_S
+                if again_at is None:
+                    self._tell_of(uid, type(fault).__name__)
             self.notices.forget(uid)
         return n_reported
 
@@ -82,67 +92,82 @@ class Reporter:
         with self.store.begin() as session:
             record(session, who="model", did="not reported", subject=uid, fault=fault, model=self.model.sha256)
 
-    def _report(self, study_id: int) -> None:
-        """Make the results of one study and put them in line, in one transaction: both, or neither."""
-        with self.store.read() as session:
-            study = _whole(session, study_id)
-            n_images, changed_at = study.n_images, study.changed_at
-            made = self._make(study)
-        kept = [(kind, result, self.store.files.keep_bytes(to_bytes(result))) for kind, result in made]
+    def _report(self, study_id: int, is_over: Callable[[], bool]) -> bool:
+        """Make the results of one study and put them in line, in one transaction: all, or none; returns whether.
+
+        Each result is on the disk before the next is made: a study may have thousands of images.
+        """
+        made: list[tuple[str, str, Path]] = []
+        with ExitStack() as stack:
+            with self.store.read() as session:
+                study = _whole(session, study_id)
+                n_images, changed_at = study.n_images, study.changed_at
+                for kind, result in self._make(study):
+                    if is_over() or self._has_changed(study_id, changed_at):
+                        return False
+                    path = stack.enter_context(self.store.files.receiving())
+                    path.write_bytes(to_bytes(result))
+                    made.append((kind, str(result.SOPInstanceUID), path))
+            kept = [(kind, uid, self.store.files.keep(path)) for kind, uid, path in made]
         with self.store.begin() as session:
             study = session.get_one(Study, study_id, with_for_update=True)
             if study.n_reported == study.n_images or study.changed_at != changed_at:
-                return  # another process was quicker, or more images have come
+                return False  # another process was quicker, or more images have come
             study.n_reported = n_images
-            for kind, result, sha256 in kept:
+            for kind, uid, sha256 in kept:
                 for destination in self.destinations:
-                    enqueue(
-                        session,
-                        study_id=study_id,
-                        uid=str(result.SOPInstanceUID),
-                        kind=kind,
-                        sha256=sha256,
-                        destination=destination,
-                    )
-            names = [f"{kind} {result.SOPInstanceUID}" for kind, result, _ in kept]
+                    enqueue(session, study_id=study_id, uid=uid, kind=kind, sha256=sha256, destination=destination)
+            names = [f"{kind} {uid}" for kind, uid, _ in kept]
             record(session, who="model", did="reported", subject=study.uid, results=names, model=self.model.sha256)
+        return True
 
-    def _make(self, study: Study) -> list[tuple[str, Dataset]]:
-        """A report of all answers, and of each series a capture of the image that speaks most for the class."""
+    def _has_changed(self, study_id: int, changed_at: str) -> bool:
+        with self.store.read() as session:
+            return session.scalars(select(Study.changed_at).where(Study.id == study_id)).one() != changed_at
+
+    def _make(self, study: Study) -> Iterator[tuple[str, Dataset]]:
+        """Reports of all answers, and of each series a capture of the image that speaks most for the class."""
         found = [self._answers(series) for series in study.series]
         said = [one for series in found for one in series]
         if not said:
-            return []
+            return
         model, at = self._said(), _time(study.changed_at)
-        answered = [_answered(header, answer) for _, answer, header in said]
-        made = [("sr", make_report(answered, model, at=at))]
+        answers = digest([_answered(header, answer) for _, answer, header in said])
+        for number, start in enumerate(range(0, len(said), MOST_TOGETHER), start=1):
+            some = [_answered(header, answer) for _, answer, header in said[start : start + MOST_TOGETHER]]
+            some[0] = replace(some[0], dataset=self._header(said[start][0]) or some[0].dataset)
+            yield "sr", make_report(some, model, at=at, number=number, answers=answers)
         for number, series in enumerate(filter(None, found), start=1):
             image, answer, header = max(series, key=lambda one: one[1].probabilities.get(study.label, 0.0))
             try:
                 sheet = self._sheet(image, answer, _of_study(study, name_of(header, answer.frame)))
             except ImageError:
                 continue
-            capture = make_capture(header, sheet, model, at=at, number=number, answers=digest(answered))
-            made.append(("sc", capture))
-        return made
+            yield (
+                "sc",
+                make_capture(self._header(image) or header, sheet, model, at=at, number=number, answers=answers),
+            )
 
     def _answers(self, series: Series) -> list[tuple[Instance, Answer, Dataset]]:
-        """What this model says of the DICOM images of a series, with their headers."""
+        """What this model says of the DICOM images of a series, with what a report tells of each."""
         found: list[tuple[Instance, Answer, Dataset]] = []
         for image in series.instances:
             if image.format != "dicom":
                 continue
-            path = self.store.files.path_of(image.sha256)
-            with guarded(path):
-                header = dcmread(path, stop_before_pixels=True, force=True)
-            source = repeatable(
-                header, study=series.study.uid, series=series.uid, instance=image.uid, n_frames=image.n_frames
-            )
-            if source is None:
-                continue
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
-            found += [(image, answer, source) for answer in answers]
+            if answers and (source := self._header(image, only=_NUMBERS)) is not None:
+                found += [(image, answer, source) for answer in answers]
         return found
+
+    def _header(self, image: Instance, *, only: Sequence[str] = ()) -> Dataset | None:
+        """An image's header as results may repeat it; None for a class that they cannot refer to."""
+        path = self.store.files.path_of(image.sha256)
+        with guarded(path):
+            header = load(path, pixels=False, specific_tags=list(only) or None)
+        series = image.series
+        return repeatable(
+            header, study=series.study.uid, series=series.uid, instance=image.uid, n_frames=image.n_frames
+        )
 
     def _said(self) -> ModelSaid:
         card = self.model.card
@@ -182,6 +207,13 @@ class Reporter:
             marks=("Research use, not a medical device.", *card.marks),
         )
         return draw_sheet(own_brightness(found), heat, told)
+
+
+def _is_of_the_study(fault: Exception) -> bool:
+    """Whether it is this study's alone, and those behind it must not wait; else the disk or the database is away."""
+    return isinstance(fault, ImageError) or not isinstance(
+        fault, OSError | MemoryError | OverreadError | SQLAlchemyError
+    )
 
 
 def _whole(session: Session, study_id: int) -> Study:

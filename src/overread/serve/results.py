@@ -43,7 +43,7 @@ class Answered:
     """One frame, and what the model says of it."""
 
     dataset: Dataset = field(repr=False)
-    """the source's header; its pixels are not needed"""
+    """the source's header; its pixels are not needed, and of most images no more than their UIDs and numbers"""
     frame: int
     """from 0"""
     label: str
@@ -52,16 +52,21 @@ class Answered:
     abstains: str = ""
 
 
-def make_report(answered: Sequence[Answered], model: ModelSaid, *, at: datetime) -> Dataset:
+def make_report(
+    answered: Sequence[Answered], model: ModelSaid, *, at: datetime, number: int = 1, answers: str = ""
+) -> Dataset:
     """A Comprehensive 3D SR of the answers to the images of one study. Raises ServiceError where there are none.
 
-    at: the time of the answers. Unverified: no person has looked at it.
+    at: the time of the answers. number: which one of the study's it is, from 1. answers: a digest of all answers to
+    the study, where these are some of them. Of the first image the whole header is wanted: patient and study are
+    taken from it. Unverified: no person has looked at it.
     """
     from highdicom import sr
 
     _check_one_study(answered)
     sources = _sources(answered)
-    first = sources[0]
+    first, answers = sources[0], answers or digest(answered)
+    study = str(first.StudyInstanceUID)
     device = sr.ObserverContext(
         observer_type=codes.DEVICE,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -79,10 +84,10 @@ def make_report(answered: Sequence[Answered], model: ModelSaid, *, at: datetime)
     report: Dataset = sr.Comprehensive3DSR(
         evidence=sources,
         content=content,
-        series_instance_uid=_uid(answered, model, "sr-series"),
+        series_instance_uid=made_up_uid("sr-series", study, model.sha256, answers),
         series_number=SERIES_NUMBERS["sr"],
-        sop_instance_uid=_uid(answered, model, "sr"),
-        instance_number=1,
+        sop_instance_uid=made_up_uid("sr", study, model.sha256, answers, str(number)),
+        instance_number=number,
         manufacturer=codes.MANUFACTURER,
         is_complete=True,
         is_final=False,
@@ -238,10 +243,6 @@ def _check_one_study(answered: Sequence[Answered]) -> None:
 
 def _sources(answered: Sequence[Answered]) -> list[Dataset]:
     return list({str(one.dataset.SOPInstanceUID): one.dataset for one in answered}.values())
-
-
-def _uid(answered: Sequence[Answered], model: ModelSaid, kind: str) -> str:
-    return made_up_uid(kind, str(answered[0].dataset.StudyInstanceUID), model.sha256, digest(answered))
 
 
 def _date(dataset: Dataset, at: datetime) -> None:

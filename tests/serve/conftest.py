@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from overread.model.bundle import Card
 from overread.model.export import export_onnx
 from overread.serve.intake import Arrived
 from overread.serve.model import ServedModel
+from overread.serve.peers import TlsFiles
 from overread.serve.service import Service
 from overread.serve.store import Store, open_store
 from overread.settings import ImageSettings
@@ -93,3 +95,12 @@ def arrive(store: Store, path: Path, name: str = "") -> Arrived:
     to = store.files.incoming / f"{os.urandom(8).hex()}"
     shutil.copy(path, to)
     return Arrived(path=to, name=name or path.name)
+
+
+def self_signed(folder: Path) -> TlsFiles:
+    """A certificate for this machine, which is its own authority."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(words, check=True, capture_output=True)
+    return TlsFiles(cert=cert, key=key, ca=cert)

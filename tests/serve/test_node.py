@@ -8,6 +8,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from tests.serve.conftest import self_signed
 
 from overread.errors import ImageError, ServiceError, SettingsError
 from overread.serve.contexts import image_classes, transfer_syntaxes
@@ -119,16 +120,26 @@ def test_eight_associations_at_once(node: Any, slices: list[Path]) -> None:
 
 
 def test_a_connection_can_be_secured(node: Any, slices: list[Path], tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(words, check=True, capture_output=True)
-    tls = TlsFiles(cert=cert, key=key, ca=cert)
+    tls = self_signed(tmp_path)
     port, seen = node(tls=tls)
     to = parse_destination(f"OVERREAD@127.0.0.1:{port}")
     assert send(slices[0], to, own_aet="TEST").outcome == "again"
     assert send(slices[0], to, own_aet="TEST", tls=tls).outcome == "taken"
     assert len(seen) == 1
+
+
+def test_who_signs_is_enough_to_send_over_tls(node: Any, slices: list[Path], tmp_path: Path) -> None:
+    """Without a certificate of one's own; nothing is ever sent in the clear where TLS was asked for."""
+    own = self_signed(tmp_path)
+    alone = TlsFiles(ca=own.cert)
+    secure, _ = node(tls=TlsFiles(cert=own.cert, key=own.key))
+    plain, seen = node(tls=alone)
+    to = parse_destination(f"OVERREAD@127.0.0.1:{secure}")
+    assert send(slices[0], to, own_aet="TEST", tls=alone).outcome == "taken"
+    to = parse_destination(f"OVERREAD@127.0.0.1:{plain}")
+    assert send(slices[0], to, own_aet="TEST", tls=alone).outcome == "again"
+    assert seen == []
+    assert send(slices[0], to, own_aet="TEST").outcome == "taken"
 
 
 def test_what_is_offered_is_what_can_be_read() -> None:

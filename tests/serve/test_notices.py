@@ -11,15 +11,17 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import InstanceAvailabilityNotification  # type: ignore[attr-defined]
 from sqlalchemy import select
+from tests.serve.conftest import arrive
 from tests.serve.orthanc import free_port
 
+from overread.serve.intake import Intake
 from overread.serve.model import ServedModel
 from overread.serve.node import NodeSettings
 from overread.serve.notices import Notice, Notices, read_notice
 from overread.serve.peers import parse_destination, send
 from overread.serve.station import Station
 from overread.serve.statuses import Status
-from overread.serve.store import open_store
+from overread.serve.store import Store, open_store
 from overread.serve.tables import Sending
 
 
@@ -42,6 +44,34 @@ def test_a_notification_is_read() -> None:
     assert read_notice(_told("", ["1.2.3"])) is None
     assert read_notice(_told("1.2", [])) is None
     assert read_notice(Dataset()) is None
+
+
+def test_notices_take_no_more_memory_than_is_set(store: Store) -> None:
+    """The last come stay."""
+    notices = Notices()
+    for number in range(1500):
+        notices.add(Notice(study=f"1.{number}", images=frozenset({"1.2"})))
+    assert (next(iter(notices._kept)), len(notices._kept)) == ("1.500", 1000)
+    for number in range(6):
+        notices.add(Notice(study=f"2.{number}", images=frozenset(f"3.{number}.{image}" for image in range(30_000))))
+    assert list(notices._kept) == ["2.3", "2.4", "2.5"]
+
+
+def test_a_notice_is_complete_when_all_its_images_are_there(store: Store, slices: list[Path]) -> None:
+    notices, intake = Notices(), Intake(store)
+    study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+    images = [str(pydicom.dcmread(path).SOPInstanceUID) for path in slices[:4]]
+    notices.add(Notice(study="1.2.3", images=frozenset({"1.2.3.4"})))
+    notices.add(Notice(study=study, images=frozenset(images)))
+    for n, path in enumerate([*slices[8:], *slices[:4]]):
+        with store.read() as session:
+            assert notices.complete(session) == [], n
+        intake.take([arrive(store, path)], came_by="c-store", who="me")
+    with store.read() as session:
+        assert notices.complete(session) == [study]
+    notices.forget(study)
+    with store.read() as session:
+        assert notices.complete(session) == []
 
 
 @pytest.fixture

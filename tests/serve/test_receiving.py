@@ -21,10 +21,11 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.pdu_primitives import P_DATA
+from tests.serve.conftest import self_signed
 
 from overread.errors import ServiceError
 from overread.serve.listening import Listener
-from overread.serve.node import Node, NodeSettings
+from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.peers import TlsFiles, parse_destination, send
 from overread.serve.statuses import Sent, Status
 
@@ -216,16 +217,8 @@ def test_a_pdu_beyond_all_measure_is_not_waited_for(node: Any) -> None:
         assert peer.recv(1) == b""
 
 
-def _certificate(folder: Path) -> TlsFiles:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(words, check=True, capture_output=True)
-    return TlsFiles(cert=cert, key=key, ca=cert)
-
-
 def test_who_is_silent_keeps_nobody_out(node: Any, slices: list[Path], tmp_path: Path) -> None:
-    tls = _certificate(tmp_path)
+    tls = self_signed(tmp_path)
     port = node(tls=tls)
     with socket.create_connection(("127.0.0.1", port)):
         begun = time.monotonic()
@@ -237,7 +230,7 @@ def test_who_is_silent_keeps_nobody_out(node: Any, slices: list[Path], tmp_path:
 def test_dcmtk_speaks_tls_with_the_node(
     node: Any, kept: dict[str, bytes], slices: list[Path], tmp_path: Path
 ) -> None:
-    tls = _certificate(tmp_path)
+    tls = self_signed(tmp_path)
     port = node(tls=tls)
     end = ["-aec", "OVERREAD", "127.0.0.1", port, slices[0]]
     known = [STORESCU, "+tls", tls.key, tls.cert, "+cf", tls.cert, *end]
@@ -280,6 +273,19 @@ def test_connections_have_a_bound_of_their_own(
         for one in silent:
             one.close()
     _wait(lambda: _send(slices[0], port).outcome == "taken")
+
+
+def test_who_may_not_call_takes_nobodys_place(node: Any, slices: list[Path]) -> None:
+    port = node(max_associations=1, callers=Callers(networks=("127.0.0.1/32",)))
+    strangers = [
+        socket.create_connection(("127.0.0.1", port), timeout=10, source_address=("127.0.0.3", 0)) for _ in range(4)
+    ]
+    try:
+        assert [one.recv(1) for one in strangers] == [b""] * 4
+        assert _send(slices[0], port).outcome == "taken"
+    finally:
+        for one in strangers:
+            one.close()
 
 
 def test_a_stop_lets_what_comes_in_come_to_an_end(incoming: Path, slices: list[Path]) -> None:

@@ -48,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="onnxruntime", help="what runs the network: onnxruntime, or openvino")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="a certificate (PEM): all connections use TLS")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its key (PEM)")
-    parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="who signs the others' certificates (PEM)")
+    parser.add_argument(
+        "--tls-ca",
+        type=Path,
+        metavar="FILE",
+        help="who signs the others' certificates (PEM); alone, it is for what is sent",
+    )
     add_flags(parser, NodeSettings, title="the node")
     add_flags(parser, IntakeSettings, title="what is let in")
 
@@ -76,11 +81,15 @@ def run(args: argparse.Namespace) -> int:
         destinations=args.send_to,
         intake=from_dict(IntakeSettings, given_flags(args, IntakeSettings)),
         callers=Callers(aets=tuple(args.allow_aet), networks=tuple(args.allow_address)),
-        tls=TlsFiles(cert=args.tls_cert, key=args.tls_key, ca=args.tls_ca) if args.tls_cert else None,
+        tls=TlsFiles(cert=args.tls_cert, key=args.tls_key, ca=args.tls_ca) if args.tls_cert or args.tls_ca else None,
     )
     port = station.start()
+    how = "over TLS" if args.tls_cert else "without TLS"
     where = ", ".join(args.send_to) or "nowhere (--send-to)"
-    print(f"overread listens as {settings.aet} on {settings.bind}:{port}; results go to {where}.", file=sys.stderr)
+    print(
+        f"overread listens as {settings.aet} on {settings.bind}:{port}, {how}; results go to {where}.",
+        file=sys.stderr,
+    )
     print(station.answerer.model.card.intended_use, file=sys.stderr)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,10 +1,11 @@
-"""Listens for associations, so that no single peer can keep the others out."""
+"""Listens for associations: who is silent, or may not call, keeps nobody waiting."""
 
 from __future__ import annotations
 
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,14 @@ _END_S = 5
 class Listener(ThreadedAssociationServer):
     """pynetdicom's server, but for what happens before an association.
 
-    There a handshake of TLS is waited for by the thread that accepts: one silent peer keeps all others out.
+    There a handshake of TLS is waited for by the thread that accepts: one silent peer keeps all others out. And who
+    may not call at all takes nobody's place.
     """
 
-    def __init__(self, *args: Any, max_connections: int, **kwargs: Any) -> None:
-        self._room = max_connections
+    def __init__(
+        self, *args: Any, max_connections: int, allows: Callable[[str], bool] = lambda address: True, **kwargs: Any
+    ) -> None:
+        self._room, self._allows = max_connections, allows
         self._greeting: set[Any] = set()
         super().__init__(*args, **kwargs)
 
@@ -44,7 +48,10 @@ class Listener(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is room for one more; who has been rejected for want of it may still be there."""
+        """Whether it may come in, and there is room for one more; who has been rejected may still be there."""
+        if not self._allows(str(client_address[0])):
+            _log.warning("a connection from an address that is not allowed was closed")
+            return False
         n_greeting = len(self._greeting)  # counted first: who becomes an association now is counted twice, not never
         return n_greeting + len(self.active_associations) < self._room
 

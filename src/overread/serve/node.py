@@ -100,7 +100,7 @@ class Node:
         from overread.serve.listening import Listener
 
         settings = self.settings
-        context = self.tls.context(server=True) if self.tls else None
+        context = self.tls.context(server=True) if self.tls and self.tls.cert else None
         try:
             self._server = self._entity().make_server(
                 (settings.bind, settings.port),
@@ -108,6 +108,7 @@ class Node:
                 evt_handlers=self._handlers(),
                 server_class=Listener,
                 max_connections=2 * settings.max_associations,
+                allows=self.callers.allows,
             )
         except OSError as fault:
             raise SettingsError(f"--port {settings.port} cannot be used: {fault.strerror}. Take another.") from fault
@@ -151,7 +152,6 @@ class Node:
             (evt.EVT_CONN_OPEN, self._on_connection),
             (evt.EVT_CONN_CLOSE, _on_end),
             (evt.EVT_ABORTED, _on_end),
-            (evt.EVT_REQUESTED, self._on_request),
             (evt.EVT_C_ECHO, lambda event: Status.SUCCESS),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_N_CREATE, self._on_notice),
@@ -164,15 +164,6 @@ class Node:
 
         bound(event.assoc)
         event.assoc.dimse = Receiver(event.assoc, self.incoming, max_bytes=self.max_bytes)
-
-    def _on_request(self, event: Any) -> None:
-        """Reject who calls from an address that may not."""
-        if not self.callers.allows(event.assoc.requestor.address):
-            _log.warning("an association from an address that is not allowed was rejected")
-            event.assoc.acse.send_reject(
-                0x01, 0x01, 0x03
-            )  # permanent, by the service user: calling AE not recognised
-            event.assoc.kill()
 
     def _on_store(self, event: Any) -> Any:
         """Keep one data set. Success is said when it would survive a power cut."""

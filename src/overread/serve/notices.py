@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from overread.serve.tables import Instance, Series, Study
 
-_MOST = 1000
+_MOST, _MOST_IMAGES = 1000, 100_000
+"""notices that are kept, and images of all of them: some megabytes"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +31,11 @@ class Notices:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, notice: Notice) -> None:
-        """Keep a notice; a later one of the same study takes its place."""
+        """Keep a notice, and let the oldest go for it; a later one of the same study takes its place."""
         with self._lock:
             self._kept.pop(notice.study, None)
             self._kept[notice.study] = notice
-            while len(self._kept) > _MOST:
+            while len(self._kept) > _MOST or sum(len(one.images) for one in self._kept.values()) > _MOST_IMAGES:
                 del self._kept[next(iter(self._kept))]
 
     def forget(self, study: str) -> None:
@@ -45,8 +46,10 @@ class Notices:
     def complete(self, session: Session) -> list[str]:
         """UIDs of the studies of which all images that were told of have come."""
         with self._lock:
-            kept = list(self._kept.values())
-        return [notice.study for notice in kept if notice.images <= _images(session, notice.study)]
+            kept = dict(self._kept)
+        of_kept = select(Study.uid, Study.n_images).where(Study.uid.in_(kept)) if kept else None
+        found = session.execute(of_kept).all() if of_kept is not None else []
+        return [uid for uid, n in found if n >= len(kept[uid].images) and kept[uid].images <= _images(session, uid)]
 
 
 def read_notice(told: Dataset) -> Notice | None:

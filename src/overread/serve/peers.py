@@ -31,7 +31,7 @@ class Destination:
 
 @dataclass(frozen=True, kw_only=True)
 class TlsFiles:
-    """Certificates for a connection; empty paths are not used."""
+    """Certificates for connections; empty paths are not used. Who has none of its own still sends over TLS."""
 
     cert: Path | None = None
     key: Path | None = None
@@ -46,7 +46,7 @@ class TlsFiles:
                 found.load_cert_chain(self.cert, self.key)
         except (OSError, ssl.SSLError) as fault:
             raise SettingsError(
-                f"The files of TLS cannot be used: {fault}. Check --tls-cert and --tls-key."
+                f"The files of TLS cannot be used: {fault}. Check --tls-cert, --tls-key and --tls-ca."
             ) from fault
         found.minimum_version = ssl.TLSVersion.TLSv1_2  # BCP 195, as PS3.15 asks
         if server and self.ca is not None:

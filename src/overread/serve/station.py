@@ -65,7 +65,9 @@ class Station:
         ]
 
     def start(self) -> int:
-        """Go on with what waits, and listen; returns the port."""
+        """Go on with what waits, and listen; returns the port. Raises SettingsError where it cannot."""
+        if self.tls is not None:
+            self.tls.context(server=False)  # now, and not at the first result
         self.outbox.release()
         port = self.node.start()
         self.answerer.start()

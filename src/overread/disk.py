@@ -30,6 +30,26 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         temporary.write_bytes(data)
 
 
+def write_once(path: Path, content: str) -> bool:
+    """Write a file that only its owner may read, whole, where there is none; False where there is.
+
+    Of several that do so at once one writes, and the others find its file. OSError as it comes.
+    """
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+    return True
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Lend a temporary path in the folder of `path`, and put what was written there in its place.

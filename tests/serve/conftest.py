@@ -97,6 +97,13 @@ def arrive(store: Store, path: Path, name: str = "") -> Arrived:
     return Arrived(path=to, name=name or path.name)
 
 
+def keep(store: Store, content: bytes) -> str:
+    """Put a file into the archive, as `Archive.keep` does; its SHA-256."""
+    with store.files.receiving() as path:
+        path.write_bytes(content)
+        return store.files.keep(path)
+
+
 def self_signed(folder: Path) -> TlsFiles:
     """A certificate for this machine, which is its own authority."""
     cert, key = folder / "cert.pem", folder / "key.pem"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
+from tests.serve.conftest import keep
 from tests.serve.killing import copies
 from tests.serve.postgres import PROGRAMS, Postgres
 
@@ -136,10 +137,10 @@ def test_a_result_that_a_full_disk_has_no_room_for_is_told_by_its_kind(small_dis
     full = open_store(small_disk / "store")
     ballast = _fill(small_disk, leave_kb=0)
     with pytest.raises(ServiceError) as fault:
-        full.files.keep_bytes(b"x" * 100_000)
+        keep(full, b"x" * 100_000)
     assert (fault.value.kind, fault.value.status) == ("store-full", 507)
     ballast.unlink()
-    assert full.files.path_of(full.files.keep_bytes(b"x" * 100_000)).exists()
+    assert full.files.path_of(keep(full, b"x" * 100_000)).exists()
     full.close()
 
 

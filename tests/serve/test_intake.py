@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from sqlalchemy import func, select
-from tests.serve.conftest import arrive
+from tests.serve.conftest import arrive, keep
 
 from overread.serve.intake import Arrived, Intake
 from overread.serve.limits import OWN_RESULT, IntakeSettings
@@ -122,7 +122,7 @@ def test_another_image_of_a_known_uid_is_refused(store: Store, slices: list[Path
 def test_what_is_refused_may_be_held_by_others(store: Store, slices: list[Path]) -> None:
     """The same bytes may be a result that waits to be sent."""
     content = slices[1].read_bytes()
-    sha256 = store.files.keep_bytes(content)
+    sha256 = keep(store, content)
     dataset = pydicom.dcmread(slices[0])
     dataset.SOPInstanceUID = pydicom.dcmread(slices[1]).SOPInstanceUID
     other = io.BytesIO()

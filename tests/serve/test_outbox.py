@@ -14,6 +14,7 @@ from typing import Any
 import pydicom
 import pytest
 from sqlalchemy import select, update
+from tests.serve.conftest import keep
 from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 
 from overread.serve.outbox import Outbox, enqueue
@@ -52,7 +53,7 @@ def _put(store: Store, files: list[Path], *destinations: str) -> None:
             session.add(study)
             session.flush()
         for path in files:
-            uid, sha256 = str(pydicom.dcmread(path).SOPInstanceUID), store.files.keep_bytes(path.read_bytes())
+            uid, sha256 = str(pydicom.dcmread(path).SOPInstanceUID), keep(store, path.read_bytes())
             for destination in destinations:
                 enqueue(session, study_id=study.id, uid=uid, kind="sc", sha256=sha256, destination=destination)
 

@@ -68,6 +68,14 @@ def test_a_study_has_a_report_and_a_capture_of_each_series(
             assert made[name].value == sources[str(of)][name].value
 
 
+def test_a_node_that_sends_nowhere_makes_nothing_and_makes_up_for_it_later(reporter: Reporter, store: Store) -> None:
+    before = {path for path in store.files.folder.rglob("*") if path.is_file()}
+    nowhere = Reporter(store=store, model=reporter.model, destinations=(), quiet_s=0)
+    assert nowhere.report_due() == 0
+    assert {path for path in store.files.folder.rglob("*") if path.is_file()} == before
+    assert reporter.report_due() == 3
+
+
 def test_a_large_study_has_several_reports_in_one_series(
     reporter: Reporter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from overread.errors import ServiceError, SettingsError
+from overread.serve import archive
+from overread.serve.archive import Archive
 from overread.serve.identity import read_key
 from overread.serve.store import Store, open_store
-from overread.serve.tables import Account, Step, Study, now
+from overread.serve.tables import Account, Instance, Series, Step, Study, now
 from overread.serve.trail import record, verify
 
 
@@ -149,6 +153,65 @@ def test_a_patient_is_told_apart_and_not_found_again(tmp_path: Path) -> None:
     assert key.hash_patient(None) == key.hash_patient("") == ""
     assert (tmp_path / "a.key").stat().st_mode & 0o077 == 0
     assert "secret" not in repr(key)
+
+
+def test_a_key_is_made_once_and_never_seen_in_part(tmp_path: Path) -> None:
+    """By threads that open a new store at the same moment."""
+    for number in range(20):
+        path, barrier = tmp_path / f"{number}.key", threading.Barrier(8)
+
+        def read(path: Path = path, barrier: threading.Barrier = barrier) -> bytes:
+            barrier.wait()
+            return read_key(path).secret
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({one.result() for one in [pool.submit(read) for _ in range(8)]}) == 1
+        assert (path.stat().st_mode & 0o777, path.stat().st_nlink) == (0o600, 1)
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_lock_that_another_process_took_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Archive(tmp_path).close()
+    lock, taken = archive.try_lock, []
+
+    def remove_it_first(handle: int) -> bool:
+        if not taken:
+            taken.extend(path.unlink() for path in tmp_path.rglob("*.lock"))
+        return lock(handle)
+
+    monkeypatch.setattr(archive, "try_lock", remove_it_first)
+    one = Archive(tmp_path)
+    monkeypatch.setattr(archive, "try_lock", lock)
+    other = Archive(tmp_path)
+    assert taken
+    assert other.is_alive(one.name)
+    one.close()
+    assert not other.is_alive(one.name)
+    other.close()
+
+
+def test_a_file_may_have_more_bytes_than_an_integer_of_the_database(store: Store) -> None:
+    with store.begin() as session:
+        study = Study(uid="1", patient="", received_at=now(), changed_at=now(), sums={})
+        series = Series(uid="1.1", study=study, modality="CT")
+        session.add(
+            Instance(
+                uid="1.1.1",
+                series=series,
+                sha256="0" * 64,
+                format="dicom",
+                n_bytes=1 << 33,
+                n_frames=1,
+                rows=1,
+                columns=1,
+                came_by="rest",
+                received_at=now(),
+            )
+        )
+    with store.read() as session:
+        assert session.scalars(select(Instance.n_bytes)).one() == 1 << 33
 
 
 def test_a_key_that_is_broken_is_not_replaced(tmp_path: Path) -> None:

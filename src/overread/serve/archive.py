@@ -7,14 +7,17 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from overread.disk import flush_folder, is_full, replacing, try_lock
+from overread.disk import flush_folder, is_full, try_lock
 from overread.errors import RunError, ServiceError
 
 _LOCK = ".lock"
+_DAY_S = 86_400
+_TRIES = 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,10 +31,7 @@ class Archive:
         name = self.name = secrets.token_hex(8)
         """of this process, as `is_alive` knows it"""
         self._lock_path = folder / "incoming" / f"{name}{_LOCK}"
-        self._lock = os.open(
-            self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600
-        )  # until the process ends, however it does
-        try_lock(self._lock)
+        self._lock = _hold(self._lock_path)
         self.incoming = folder / "incoming" / name
         """what this process has half received"""
         self.incoming.mkdir()
@@ -86,6 +86,7 @@ class Archive:
         kept = self.path_of(sha256)
         if kept.exists():
             path.unlink()
+            os.utime(kept)  # it is as young as its newest copy
             flush_folder(kept.parent)  # who moved it there a moment ago may not have come to that
             return sha256
         self._move(path, sha256)
@@ -100,19 +101,22 @@ class Archive:
         if made:
             flush_folder(self.folder)
 
-    def keep_bytes(self, content: bytes) -> str:
-        """Keep what is in memory."""
-        sha256 = hashlib.sha256(content).hexdigest()
-        if not self.path_of(sha256).exists():
-            with room_said(), replacing(self.path_of(sha256)) as temporary:
-                temporary.write_bytes(content)
-        return sha256
+    def old(self) -> Iterator[Path]:
+        """Files that have lain there for more than a day; what has just come may not have its row yet."""
+        for folder in sorted(self.folder.glob("[0-9a-f][0-9a-f]")):
+            with suppress(OSError):
+                yield from filter(is_old, folder.iterdir())
 
     def path_of(self, name: str) -> Path:
         """Where a file lies, or would lie, of which `keep` or `hold` gave the name. ServiceError for any other."""
         if not _SHA256.fullmatch(name):
             raise ServiceError(f"{name[:80]!r} is no name of a file here.", kind="not-found", status=404)
         return self.folder / name[:2] / name
+
+
+def is_old(path: Path) -> bool:
+    """Whether a file has lain there for more than a day."""
+    return path.stat().st_mtime < time.time() - _DAY_S
 
 
 def no_room() -> ServiceError:
@@ -134,6 +138,20 @@ def room_said() -> Iterator[None]:
         if isinstance(cause, OSError) and is_full(cause):
             raise no_room() from cause
         raise
+
+
+def _hold(path: Path) -> int:
+    """A lock file, held until the process ends, however it does; its handle.
+
+    Another process that starts now may have taken it for one that was left, and removed it before it was held.
+    """
+    for _ in range(_TRIES):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with suppress(FileNotFoundError):
+            if try_lock(handle) and os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+    return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)  # a disk that knows no locks
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from overread.disk import write_once
 from overread.errors import SettingsError
 
 _BYTES = 32
@@ -32,16 +32,10 @@ class SiteKey:
 def read_key(path: Path) -> SiteKey:
     """The key in a file that only its owner may read; made where it is not there. Raises SettingsError."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
+        if not path.exists():
+            write_once(path, secrets.token_hex(_BYTES) + "\n")
     except OSError as fault:
         raise SettingsError(f"{path} cannot be written: {fault.strerror}. Check the store's folder.") from fault
-    else:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
     try:
         secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as fault:

@@ -83,36 +83,49 @@ class Jobs:
         """
         archives = [file for file in files if is_zip(file.path)]
         images = [file for file in files if file not in archives]
-        held = [[self.store.files.hold(file.path), file.name] for file in archives]
         job_id, first = secrets.token_hex(16), max(0, len(images) - _TOGETHER)
-        taken = self._take(images[:first], job_id, came_by=came_by, who=who)
         uids: list[str] = []
+        with self._holding(archives) as held:
+            taken = self._take(images[:first], job_id, came_by=came_by, who=who)
 
-        def note(session: Session, last: list[Taken]) -> None:
-            uids[:] = _images([*taken, *last])
-            job = Job(
-                id=job_id,
-                account=who,
-                came_by=came_by,
-                n_files=len(images),
-                n_read=len(images),
-                instances=uids,
-                problems=_problems([*taken, *last]),
-                held=held,
-                state="reading" if held else "read",
-                made_at=now(),
-            )
-            session.add(job)
-            if job.problems:
-                kinds = [problem["kind"] for problem in job.problems]
-                record(session, who=who, did="refused", subject=f"{len(kinds)} files", by=came_by, kinds=kinds)
+            def note(session: Session, last: list[Taken]) -> None:
+                uids[:] = _images([*taken, *last])
+                job = Job(
+                    id=job_id,
+                    account=who,
+                    came_by=came_by,
+                    n_files=len(images),
+                    n_read=len(images),
+                    instances=uids,
+                    problems=_problems([*taken, *last]),
+                    held=held,
+                    state="reading" if held else "read",
+                    made_at=now(),
+                )
+                session.add(job)
+                if job.problems:
+                    kinds = [problem["kind"] for problem in job.problems]
+                    record(session, who=who, did="refused", subject=f"{len(kinds)} files", by=came_by, kinds=kinds)
 
-        taken += self.intake.take(images[first:], came_by=came_by, who=who, together=study_of(job_id), then=note)
+            taken += self.intake.take(images[first:], came_by=came_by, who=who, together=study_of(job_id), then=note)
         self._on_new()
         if held:
             self._wake.set()
         is_new = all(one.is_new or one.problem is not None for one in taken)
         return HandedIn(job_id=job_id, images=tuple(uids), is_new=is_new, has_archives=bool(held))
+
+    @contextmanager
+    def _holding(self, archives: Sequence[Arrived]) -> Iterator[list[list[str]]]:
+        """Hold archives: by which names, and what their sender calls them. None is left where the rest fails."""
+        held: list[list[str]] = []
+        try:
+            for file in archives:
+                held.append([self.store.files.hold(file.path), file.name])
+            yield held
+        except BaseException:
+            for name, _ in held:
+                self.store.files.path_of(name).unlink(missing_ok=True)
+            raise
 
     def _take(self, files: Sequence[Arrived], job_id: str, *, came_by: str, who: str) -> list[Taken]:
         found: list[Taken] = []

@@ -59,7 +59,12 @@ class Reporter:
     """studies of which no results can be made, as they are, and when that is tried again"""
 
     def report_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
-        """Report all studies that are complete, answered and not reported, until it is over; returns how many."""
+        """Report all studies that are complete, answered and not reported, until it is over; returns how many.
+
+        Nothing is made where it would go nowhere: a node that is told of a destination later makes up for it.
+        """
+        if not self.destinations:
+            return 0
         before = (datetime.now(UTC) - timedelta(seconds=self.quiet_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self.store.read() as session:
             due = session.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from overread.serve.jobs import Jobs, JobSettings
 from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
 from overread.serve.store import Store
+from overread.serve.sweeping import sweep_quietly
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Service:
         """Go on with what waits, and take in what comes."""
         self.answerer.start()
         self.jobs.start()
+        threading.Thread(target=sweep_quietly, args=(self.store,), name="sweeper", daemon=True).start()
 
     def stop(self) -> None:
         """Finish what is in hand; what waits is kept for the next start."""

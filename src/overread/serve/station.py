@@ -19,6 +19,7 @@ from overread.serve.peers import TlsFiles, has, parse_destination, send
 from overread.serve.reporting import Reporter
 from overread.serve.statuses import Sent
 from overread.serve.store import Store
+from overread.serve.sweeping import sweep_quietly
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
@@ -73,6 +74,7 @@ class Station:
         self.answerer.start()
         for thread in self._threads:
             thread.start()
+        threading.Thread(target=sweep_quietly, args=(self.store,), name="sweeper", daemon=True).start()
         return port
 
     def stop(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 UID_CHARACTERS = 64
@@ -104,7 +104,7 @@ class Instance(Table):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     """of the file, which lies in the archive under this name"""
     format: Mapped[str] = mapped_column(String(8))
-    n_bytes: Mapped[int]
+    n_bytes: Mapped[int] = mapped_column(BigInteger)
     n_frames: Mapped[int]
     rows: Mapped[int]
     columns: Mapped[int]

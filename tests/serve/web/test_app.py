@@ -20,6 +20,7 @@ from sqlalchemy import select
 from tests.serve.conftest import CLASSES, arrive
 
 from overread.data.image import read_image
+from overread.errors import ServiceError
 from overread.model import bundle
 from overread.predict import load
 from overread.serve.intake import Arrived, Intake
@@ -116,6 +117,23 @@ def test_the_same_archive_twice_is_unpacked_twice(running: Running, slices: list
     for job, n in ((first, 24), (second, 12)):
         assert (job["state"], job["problems"], job["n_files"], job["n_read"]) == ("done", [], n, n)
         assert (job["n_images"], job["n_answered"]) == (12, 12)
+
+
+def test_nothing_is_left_of_an_archive_that_could_not_be_taken(
+    running: Running, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any, **more: Any) -> Any:
+        raise ServiceError("The store's database does not answer.", kind="store-away", status=503)
+
+    files = running.service.store.files.folder
+    before = {path for path in files.rglob("*") if path.is_file()}
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.write(slices[0], "a.dcm")
+    monkeypatch.setattr(running.service.intake, "take", away)
+    response = running.client.post("/api/v1/images", files={"files": ("a.zip", content.getvalue())})
+    assert response.status_code == 503
+    assert {path for path in files.rglob("*") if path.is_file()} == before
 
 
 def test_two_processes_unpack_an_archive_once(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:

@@ -148,7 +148,7 @@ def upgrade() -> None:
         sa.Column("sop_class", sa.String(length=64), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("format", sa.String(length=8), nullable=False),
-        sa.Column("n_bytes", sa.Integer(), nullable=False),
+        sa.Column("n_bytes", sa.BigInteger(), nullable=False),
         sa.Column("n_frames", sa.Integer(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("columns", sa.Integer(), nullable=False),

@@ -201,6 +201,19 @@ def test_what_is_no_data_set_cannot_be_understood(node: Any, slices: list[Path],
     assert answer.Status in (Status.CANNOT_UNDERSTAND, Status.DATA_SET_DOES_NOT_MATCH)
 
 
+def test_a_context_that_was_not_accepted_ends_the_association(
+    node: Any, incoming: Path, slices: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with _association(node()) as association:
+        message = C_STORE_RQ()
+        message.primitive_to_message(_request(slices[0]))
+        for part in message.encode_msg(99, 16382):
+            association.dul.send_pdu(part)
+        _wait(lambda: not association.is_established)
+    assert list(incoming.iterdir()) == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_command_without_end_ends_the_association(node: Any) -> None:
     with _association(node()) as association:
         (context,) = association.accepted_contexts

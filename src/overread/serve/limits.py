@@ -46,7 +46,7 @@ def read_allowed(path: Path, settings: IntakeSettings) -> Header:
     n_bytes = path.stat().st_size
     if n_bytes > settings.max_file_mb * 1_000_000:
         raise ServiceError(
-            f"{path.name} has {n_bytes / 1e6:.0f} MB; at most {settings.max_file_mb} are taken.",
+            f"{path.name} has {n_bytes:,} bytes; at most {settings.max_file_mb} MB are taken.",
             kind="too-large",
             status=413,
         )
@@ -71,8 +71,7 @@ def read_allowed(path: Path, settings: IntakeSettings) -> Header:
     n_voxels = header.rows * header.columns * header.n_frames
     if header.format == "nifti" and n_voxels > settings.max_megavoxels * 1_000_000:
         raise ServiceError(
-            f"{path.name} has {n_voxels / 1e6:.0f} million voxels; at most "
-            f"{settings.max_megavoxels} million are taken. Cut it.",
+            f"{path.name} has {n_voxels:,} voxels; at most {settings.max_megavoxels} million are taken. Cut it.",
             kind="too-large",
             status=413,
         )

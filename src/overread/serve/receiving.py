@@ -109,6 +109,10 @@ class Receiver(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Add fragments to the message that is coming in. A peer that keeps to no bounds loses its association."""
+        known = {context.context_id for context in self.assoc.accepted_contexts}
+        if any(context not in known for context, _ in primitive.presentation_data_value_list):
+            self._hang_up()
+            return
         if self.message is None:
             if self.msg_queue.qsize() > _MAX_WAITING:  # no more than one operation at once was negotiated
                 self._hang_up()

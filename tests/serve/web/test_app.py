@@ -356,9 +356,23 @@ def test_too_much_is_refused_as_it_comes(running: Running) -> None:
 
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     response = running.client.post("/api/v1/images", content=endless(), headers=kind)
-    assert response.status_code in (400, 413)
+    assert response.status_code in (400, 413)  # no boundary, or too much: what is seen first
     assert running.client.post("/api/v1/images", content=b"\0" * 6_000_000, headers=kind).status_code == 413
     assert running.client.get("/healthz").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("length", ["told", "not told"])
+def test_only_images_may_be_large(running: Running, length: str) -> None:
+    """Of other bodies the whole is held in memory, and one of them is open to everybody."""
+    body = b'{"token": "' + b"x" * 100_000 + b'"}'
+    content: Any = body if length == "told" else iter([body[:50_000], body[50_000:]])
+    for path in ("/api/v1/visits", "/api/v1/readings", "/api/v1/images/more", "/dicom-web/studiesque"):
+        response = running.client.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.json()["detail"]) == (413, "At most 64 KB are taken here.")
+        content = body
+    for path in ("/api/v1/images", "/dicom-web/studies", "/dicom-web/studies/1.2.3"):
+        assert running.client.post(path, content=body).status_code == 415
+    assert running.client.put("/api/v1/images", content=body).status_code == 413
 
 
 def test_every_error_is_a_problem_in_words(running: Running) -> None:

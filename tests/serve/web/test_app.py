@@ -402,6 +402,19 @@ def test_a_person_is_told_on_a_page(running: Running, path: str, status: int, wo
     assert "<b>" not in response.text
 
 
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_fault_is_told_under_the_same_headers(
+    running: Running, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    good = running.client.get("/").headers
+    monkeypatch.delattr(views, "studies_view")
+    response = running.client.get("/", headers={"Accept": accept})
+    assert response.status_code == 500
+    assert "This is a fault in overread." in response.text
+    for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control"):
+        assert response.headers[name] == good[name]
+
+
 @pytest.mark.parametrize("path", ["/api/v1/studies/1.2.3", "/dicom-web/studies/1.2.3", "/static/none.js"])
 def test_a_program_is_told_in_json_whatever_it_accepts(running: Running, path: str) -> None:
     response = running.client.get(path, headers={"Accept": "text/html"})

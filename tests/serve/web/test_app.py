@@ -27,7 +27,7 @@ from overread.serve.jobs import Jobs, JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
-from overread.serve.tables import Job, Study
+from overread.serve.tables import Instance, Job, Study
 from overread.serve.unpacking import Unpacker
 from overread.serve.web import views
 from overread.serve.web.app import make_app
@@ -85,6 +85,16 @@ def test_rest_says_what_the_predictor_says(running: Running, model_folder: Path,
     for limit, offset in ((0, 0), (5, 0), (5, 10), (1000, 12)):
         some = running.client.get(f"/api/v1/jobs/{job['id']}?limit={limit}&offset={offset}").json()
         assert some == {**job, "images": job["images"][offset : offset + limit]}
+
+
+def test_the_page_is_told_from_a_program(running: Running, pictures: list[Path]) -> None:
+    """Where nobody signs in, the page's word against forged requests is empty."""
+    headers = ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "of a visit"})
+    for path, header in zip(pictures, headers, strict=True):
+        running.client.post("/api/v1/images?wait=30", files=_files([path]), headers=header)
+    with running.service.store.read() as session:
+        came_by = session.scalars(select(Instance.came_by).order_by(Instance.id)).all()
+    assert came_by == ["rest", "page", "page"]
 
 
 def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list[Path]) -> None:

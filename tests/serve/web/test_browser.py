@@ -307,3 +307,25 @@ def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: P
         context.clear_cookies()  # the visit ends while the work list is open
         expect(page).to_have_url(f"{address}/sign-in?next=%2F", timeout=15_000)
         context.close()
+
+
+def test_who_signs_in_stays_on_this_service(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    leads = {
+        "/about": "/about",
+        "/.//evil.example/x": "//evil.example/x",
+        "//evil.example/x": "/",
+        "http://evil.example/": "/",
+    }
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            token = add_account(session, "dr-lee", "reader")
+        for wanted, path in leads.items():
+            context = browser.new_context(base_url=address)
+            page = context.new_page()
+            page.goto(f"/sign-in?next={wanted}")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{address}{path}")
+            context.close()

@@ -329,3 +329,23 @@ def test_who_signs_in_stays_on_this_service(browser: Any, model_folder: Path, tm
             page.keyboard.press("Enter")
             expect(page).to_have_url(f"{address}{path}")
             context.close()
+
+
+def test_what_is_kept_of_heatmaps_has_a_bound(page: Any) -> None:
+    asked: list[int] = []
+    heat = {"shown": True, "rows": 2000, "columns": 1000, "maps": {"one": [], "two": []}}  # 32 MB, by its own account
+
+    def answer(route: Any) -> None:
+        asked.append(int(route.request.url.split("/")[-2]))
+        route.fulfill(json=heat)
+
+    page.route("**/heat", answer)
+    page.goto("/")
+    script = """async (numbers) => {
+        const { heatOf } = await import("/static/frames.js");
+        for (const frame of numbers) await heatOf({ image: { uid: "1.2" }, frame });
+    }"""
+    page.evaluate(script, [*range(8), 0, *range(8)])
+    assert asked == list(range(8)), "each once, as long as there is room"
+    page.evaluate(script, [8, 7, 1, 0])
+    assert asked[8:] == [8, 0], "the one goes that was not looked at for longest"

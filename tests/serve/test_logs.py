@@ -66,3 +66,21 @@ def test_a_peer_that_is_away_is_a_line_of_the_log() -> None:
         "logging.getLogger('python_multipart.multipart').warning('Expected boundary character 45')"
     )
     assert (line["level"], line["what"]) == ("warning", "a peer could not be reached")
+
+
+def test_what_strangers_bring_about_is_told_seldom_and_without_their_words() -> None:
+    """Below its first line asyncio says what it was about; a process without descriptors says it without an end."""
+    lines = _said(
+        "log = logging.getLogger('asyncio')\n"
+        "def say(what, fault):\n"
+        "    log.error(what + '\\nsocket: <Jane Doe>', exc_info=fault)\n"
+        "for number in range(1000): say('no descriptors', OSError('Jane Doe'))\n"
+        "say('no descriptors', ValueError('Jane Doe')); say('another', OSError())\n"
+        "import overread.serve.logs as logs; logs.time.monotonic = lambda: 1e12\n"
+        "say('no descriptors', OSError())\n"
+        "for _ in range(3): logging.getLogger('overread.serve.access').info('request')"
+    )
+    told = [(line["what"], line.get("fault")) for line in lines]
+    faults = [("no descriptors", "OSError"), ("no descriptors", "ValueError"), ("another", "OSError")]
+    assert told == [*faults, faults[0], *[("request", None)] * 3]
+    assert "Jane" not in str(lines)

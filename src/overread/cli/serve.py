@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from overread.cli.flags import add_flags, given_flags, number, whole_number
@@ -28,6 +29,7 @@ PORT = 8765
 STORE = Path("overread-store")
 _PATIENCE_S = 10
 """for a request in hand, where the service is told to stop"""
+_NOT_STARTED = 3
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from overread.serve.service import Service
     from overread.serve.store import open_store
     from overread.serve.web.app import make_app
+    from overread.serve.web.connections import Connection, open_doors
 
     store = open_store(args.store, url=args.database)
     with store.read() as session:
@@ -98,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"! {mark}", file=sys.stderr)
     print(service.model.card.intended_use, file=sys.stderr)
     ready_logs()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=args.host,
-        port=args.port,
+        loop="asyncio",
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -109,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
         ssl_certfile=args.tls_cert,
         ssl_keyfile=args.tls_key,
     )
-    return 0
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # which comes again when the service has stopped
+        server.run(open_doors(args.host, args.port))
+    return 0 if server.started else _NOT_STARTED
 
 
 def _check_listen(args: argparse.Namespace, *, asks: bool) -> None:

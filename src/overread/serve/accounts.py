@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import secrets
@@ -27,6 +28,8 @@ _TOKEN = re.compile(r"ovr_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _TRUSTED_S = 30.0
 _MOST_TRUSTED = 1000
+_VERIFIED_AT_ONCE = 2
+"""since a run of argon2 takes 64 MiB and a core"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,21 +94,30 @@ class Gate:
     """Knows people by their tokens. What was verified is believed for half a minute: argon2 is slow on purpose."""
 
     def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(_VERIFIED_AT_ONCE)
+        """to be had before `who_is` is asked for a token that `recall` does not know"""
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, tuple[float, Person]] = OrderedDict()
 
+    def recall(self, token: str) -> Person | None:
+        """The person whose token was verified a moment ago."""
+        with self._lock:
+            until, person = self._known.get(_digest(token), (0.0, NOBODY))
+        return person if time.monotonic() < until else None
+
+    def was_right(self, token: str) -> bool:
+        """Whether a token was right when it was last verified, however long ago."""
+        return _digest(token) in self._known
+
     def who_is(self, session: Session, token: str) -> Person | None:
         """The person with this token, or None: a wrong key takes as long as a wrong secret."""
-        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        with self._lock:
-            until, person = self._known.get(digest, (0.0, NOBODY))
-        if time.monotonic() < until:
+        if person := self.recall(token):
             return person
         found = _verify(session, token)
-        if found is None:
-            return None
         with self._lock:
-            self._known[digest] = (time.monotonic() + _TRUSTED_S, found)
+            self._known.pop(_digest(token), None)
+            if found is not None:
+                self._known[_digest(token)] = (time.monotonic() + _TRUSTED_S, found)
             while len(self._known) > _MOST_TRUSTED:
                 self._known.popitem(last=False)
         return found
@@ -163,6 +175,10 @@ def _hasher() -> PasswordHasher:
 @cache
 def _nobodys_hash() -> str:
     return _hasher().hash(secrets.token_urlsafe(32))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 def _sha256(text: str) -> str:

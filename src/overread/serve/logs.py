@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sys
+import time
 import traceback
 import warnings
 from typing import TextIO
@@ -33,6 +34,12 @@ _SAID_TWICE = ("Association request failed: unable to connect", "Result: ", "Rea
 """what stands before or behind one of these, and tells of the same"""
 
 
+_FLOODS = ("asyncio", "uvicorn.error", "overread.serve.web.connections")
+"""who says the same as often as strangers make them"""
+_SELDOM_S = 10.0
+_MOST_SAID = 1000
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON. Of a fault it tells the kind and the places in the code, not the words.
 
@@ -46,7 +53,7 @@ class JsonLines(logging.Formatter):
         for said, words in _NO_FAULTS.items():
             if what.startswith(said):
                 level, what = "warning", words
-        line: dict[str, object] = {"at": now(), "level": level, "what": what}
+        line: dict[str, object] = {"at": now(), "level": level, "what": _first_line(what)}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:
             frames = traceback.extract_tb(record.exc_info[2])
@@ -62,14 +69,42 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (record.name.startswith("pynetdicom") and record.getMessage().startswith(_SAID_TWICE))
 
 
+class _Seldom(logging.Filter):
+    """Holds back what was said in the last ten seconds, of those who may say it without an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, type | None], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write a record."""
+        if record.name not in _FLOODS:
+            return True
+        said = _first_line(record.getMessage()), record.exc_info[0] if record.exc_info else None
+        at = time.monotonic()
+        if at - self._said.get(said, -_SELDOM_S) < _SELDOM_S:
+            return False
+        if len(self._said) == _MOST_SAID:
+            self._said.clear()
+        self._said[said] = at
+        return True
+
+
+def _first_line(words: str) -> str:
+    """What stands below it in messages of asyncio's may be of anything."""
+    return words.partition("\n")[0]
+
+
 def ready_logs(stream: TextIO | None = None) -> None:
     """Send overread's log, and what the server complains of, to a stream: the error stream by default."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(_is_news)
+    handler.addFilter(_Seldom())
     for name, level in (
         ("overread", logging.INFO),
         ("uvicorn.error", logging.WARNING),
+        ("asyncio", logging.WARNING),
         ("pynetdicom", logging.ERROR),
         ("pydicom", logging.CRITICAL),  # what it cannot decode is told of by overread
         ("python_multipart", logging.CRITICAL),  # and what of a body cannot be taken apart

@@ -28,7 +28,7 @@ from overread.serve.jobs import Jobs, JobSettings
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
-from overread.serve.tables import Job, Study
+from overread.serve.tables import Instance, Job, Study
 from overread.serve.unpacking import Unpacker
 from overread.serve.web import views
 from overread.serve.web.app import make_app
@@ -86,6 +86,16 @@ def test_rest_says_what_the_predictor_says(running: Running, model_folder: Path,
     for limit, offset in ((0, 0), (5, 0), (5, 10), (1000, 12)):
         some = running.client.get(f"/api/v1/jobs/{job['id']}?limit={limit}&offset={offset}").json()
         assert some == {**job, "images": job["images"][offset : offset + limit]}
+
+
+def test_the_page_is_told_from_a_program(running: Running, pictures: list[Path]) -> None:
+    """Where nobody signs in, the page's word against forged requests is empty."""
+    headers = ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "of a visit"})
+    for path, header in zip(pictures, headers, strict=True):
+        running.client.post("/api/v1/images?wait=30", files=_files([path]), headers=header)
+    with running.service.store.read() as session:
+        came_by = session.scalars(select(Instance.came_by).order_by(Instance.id)).all()
+    assert came_by == ["rest", "page", "page"]
 
 
 def test_an_archive_is_unpacked_in_the_background(running: Running, slices: list[Path]) -> None:
@@ -374,9 +384,23 @@ def test_too_much_is_refused_as_it_comes(running: Running) -> None:
 
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     response = running.client.post("/api/v1/images", content=endless(), headers=kind)
-    assert response.status_code in (400, 413)
+    assert response.status_code in (400, 413)  # no boundary, or too much: what is seen first
     assert running.client.post("/api/v1/images", content=b"\0" * 6_000_000, headers=kind).status_code == 413
     assert running.client.get("/healthz").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("length", ["told", "not told"])
+def test_only_images_may_be_large(running: Running, length: str) -> None:
+    """Of other bodies the whole is held in memory, and one of them is open to everybody."""
+    body = b'{"token": "' + b"x" * 100_000 + b'"}'
+    content: Any = body if length == "told" else iter([body[:50_000], body[50_000:]])
+    for path in ("/api/v1/visits", "/api/v1/readings", "/api/v1/images/more", "/dicom-web/studiesque"):
+        response = running.client.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.json()["detail"]) == (413, "At most 64 KB are taken here.")
+        content = body
+    for path in ("/api/v1/images", "/dicom-web/studies", "/dicom-web/studies/1.2.3"):
+        assert running.client.post(path, content=body).status_code == 415
+    assert running.client.put("/api/v1/images", content=body).status_code == 413
 
 
 def test_every_error_is_a_problem_in_words(running: Running) -> None:
@@ -404,6 +428,19 @@ def test_a_person_is_told_on_a_page(running: Running, path: str, status: int, wo
     assert '<a href="/">' in response.text
     assert "For research use" in response.text
     assert "<b>" not in response.text
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_fault_is_told_under_the_same_headers(
+    running: Running, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    good = running.client.get("/").headers
+    monkeypatch.delattr(views, "studies_view")
+    response = running.client.get("/", headers={"Accept": accept})
+    assert response.status_code == 500
+    assert "This is a fault in overread." in response.text
+    for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control"):
+        assert response.headers[name] == good[name]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/studies/1.2.3", "/dicom-web/studies/1.2.3", "/static/none.js"])

@@ -307,3 +307,45 @@ def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: P
         context.clear_cookies()  # the visit ends while the work list is open
         expect(page).to_have_url(f"{address}/sign-in?next=%2F", timeout=15_000)
         context.close()
+
+
+def test_who_signs_in_stays_on_this_service(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    leads = {
+        "/about": "/about",
+        "/.//evil.example/x": "//evil.example/x",
+        "//evil.example/x": "/",
+        "http://evil.example/": "/",
+    }
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            token = add_account(session, "dr-lee", "reader")
+        for wanted, path in leads.items():
+            context = browser.new_context(base_url=address)
+            page = context.new_page()
+            page.goto(f"/sign-in?next={wanted}")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{address}{path}")
+            context.close()
+
+
+def test_what_is_kept_of_heatmaps_has_a_bound(page: Any) -> None:
+    asked: list[int] = []
+    heat = {"shown": True, "rows": 2000, "columns": 1000, "maps": {"one": [], "two": []}}  # 32 MB, by its own account
+
+    def answer(route: Any) -> None:
+        asked.append(int(route.request.url.split("/")[-2]))
+        route.fulfill(json=heat)
+
+    page.route("**/heat", answer)
+    page.goto("/")
+    script = """async (numbers) => {
+        const { heatOf } = await import("/static/frames.js");
+        for (const frame of numbers) await heatOf({ image: { uid: "1.2" }, frame });
+    }"""
+    page.evaluate(script, [*range(8), 0, *range(8)])
+    assert asked == list(range(8)), "each once, as long as there is room"
+    page.evaluate(script, [8, 7, 1, 0])
+    assert asked[8:] == [8, 0], "the one goes that was not looked at for longest"

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
-from overread.serve.accounts import add_account
+from overread.serve import accounts
+from overread.serve.accounts import add_account, end_account
 from overread.serve.logs import JsonLines
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
@@ -100,6 +105,83 @@ def test_guessing_is_slowed_down(guarded: tuple[TestClient, str]) -> None:
     answers = [client.post("/api/v1/visits", json={"token": "ovr_x"}).status_code for _ in range(14)]
     assert answers[:10] == [401] * 10
     assert answers[-1] == 429
+
+
+def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(
+    guarded: tuple[TestClient, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, token = guarded
+    monkeypatch.setattr(accounts, "_TRUSTED_S", -1.0)  # nothing that was verified is believed the next time
+    assert client.get("/api/v1/me", headers=_bearer(token)).status_code == 200
+    runs = _watch_argon2(monkeypatch)
+    answers = [client.get("/api/v1/me", headers=_bearer(f"ovr_{number}")) for number in range(14)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 4
+    assert len(runs) == 10
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 6
+    assert client.get("/api/v1/me", headers=_bearer(token)).status_code == 200
+    with client.app.state.service.store.begin() as session:  # type: ignore[attr-defined]
+        end_account(session, "dr-lee")
+    answers = [client.get("/api/v1/me", headers=_bearer(token)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [401, 429]
+
+
+def test_two_tokens_are_verified_at_once_and_one_that_many_show_is_once_or_twice(
+    guarded: tuple[TestClient, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of argon2 takes 64 MiB."""
+    client, token = guarded
+    runs = _watch_argon2(monkeypatch, seconds=0.05)
+    with ThreadPoolExecutor(16) as pool:
+        shown = [f"ovr_{number}" for number in range(6)] + [token] * 16
+        codes = list(pool.map(lambda one: client.get("/api/v1/me", headers=_bearer(one)).status_code, shown))
+    assert codes == [401] * 6 + [200] * 16
+    assert max(runs) == 2
+    assert len(runs) <= 8
+
+
+def test_who_signs_in_keeps_nobody_from_writing(
+    guarded: tuple[TestClient, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, token = guarded
+    store = client.app.state.service.store  # type: ignore[attr-defined]
+    wrote = []
+
+    def write() -> None:
+        with store.begin():
+            pass
+
+    def verify(hasher: PasswordHasher, *words: str) -> bool:
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(5)
+        wrote.append(not thread.is_alive())
+        return verified(hasher, *words)
+
+    verified = PasswordHasher.verify
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    assert client.post("/api/v1/visits", json={"token": token}).status_code == 201
+    assert wrote == [True]
+
+
+def _watch_argon2(monkeypatch: pytest.MonkeyPatch, *, seconds: float = 0) -> list[int]:
+    """A list that gets, with each verification, how many go on at once."""
+    runs: list[int] = []
+    lock, verified, n_now = threading.Lock(), PasswordHasher.verify, 0
+
+    def verify(hasher: PasswordHasher, *words: str) -> bool:
+        nonlocal n_now
+        with lock:
+            n_now += 1
+            runs.append(n_now)
+        try:
+            time.sleep(seconds)
+            return verified(hasher, *words)
+        finally:
+            with lock:
+                n_now -= 1
+
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    return runs
 
 
 def test_other_sites_are_refused_with_a_token_too(guarded: tuple[TestClient, str]) -> None:

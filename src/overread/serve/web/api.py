@@ -93,7 +93,7 @@ async def hand_in(
     with ExitStack() as stack:
         files, most = service.store.files, service.job_settings.max_files
         parts = await parts_of(request, files, stack, kind="form-data", max_files=most)
-        by = "page" if request.headers.get("x-csrf-token") else "rest"
+        by = "page" if "x-csrf-token" in request.headers else "rest"
         handed_in = await run_in_threadpool(_take, service, parts, by, who)
     if wait:
         await _wait_for(service, handed_in, wait)

@@ -21,7 +21,7 @@ from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.accounts import Gate
 from overread.serve.service import Service
 from overread.serve.web import api, dicomweb, entry, pages, stow_in
-from overread.serve.web.guards import BodyLimit, Headers, SameSite
+from overread.serve.web.guards import BodyLimit, Headers, SameSite, make_safe
 from overread.serve.web.metrics import Metrics, Told
 from overread.serve.web.watchman import Pace, Watchman
 
@@ -138,4 +138,7 @@ async def _fail(request: Request, fault: Exception) -> Response:
     reference = secrets.token_hex(6)
     _log.error("fault %s: %s", reference, type(fault).__name__, exc_info=fault)
     words = f"This is a fault in overread. The log has more under {reference}."
-    return pages.problem_page(request, 500, words) if pages.is_for_a_person(request) else problem(500, "fault", words)
+    for_person = pages.is_for_a_person(request)
+    response = pages.problem_page(request, 500, words) if for_person else problem(500, "fault", words)
+    make_safe(response.headers)
+    return response

@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from overread.errors import ServiceError
-from overread.serve.accounts import NOBODY, VISIT_HOURS, Gate, Person, begin_visit, end_visit
+from overread.serve.accounts import NOBODY, VISIT_HOURS, Begun, Gate, Person, begin_visit, end_visit
 from overread.serve.store import Store
 
 COOKIE = "overread"
@@ -29,14 +29,19 @@ async def sign_in(request: Request, response: Response, shown: Shown) -> dict[st
     store: Store = request.app.state.service.store
     gate: Gate = request.app.state.gate
 
-    def begin() -> Any:
+    def find() -> Person | None:
+        with store.read() as session:
+            return gate.who_is(session, shown.token.strip())
+
+    def begin(person: Person) -> Begun:
         with store.begin() as session:
-            person = gate.who_is(session, shown.token.strip())
-            if person is None:
-                raise ServiceError("The token is not known here. Ask for another.", kind="unknown-token", status=401)
             return begin_visit(session, person)
 
-    begun = await run_in_threadpool(begin)
+    async with gate.turns:
+        person = await run_in_threadpool(find)
+    if person is None:
+        raise ServiceError("The token is not known here. Ask for another.", kind="unknown-token", status=401)
+    begun = await run_in_threadpool(begin, person)
     response.set_cookie(
         COOKIE,
         begun.cookie,

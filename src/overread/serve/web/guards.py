@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_SMALL_BYTES = 64_000
+"""of a body that is no images: the whole of it is held in memory"""
 
 
 class SameSite:
@@ -48,7 +51,10 @@ class SameSite:
 
 
 class BodyLimit:
-    """Refuses a body that is too long, as it comes: what its sender says of its length is not believed."""
+    """Refuses a body that is too long, as it comes: what its sender says of its length is not believed.
+
+    most_bytes: of images, which are written to the disk as they come.
+    """
 
     def __init__(self, app: App, *, most_bytes: int) -> None:
         self.app, self.most_bytes = app, most_bytes
@@ -58,9 +64,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most_bytes = self.most_bytes if _brings_images(scope) else _SMALL_BYTES
         said = Given(scope=scope).get("content-length", "0")
-        if not (said.isascii() and said.isdigit()) or int(said) > self.most_bytes:
-            await self._refuse(scope, receive, send)
+        if not (said.isascii() and said.isdigit()) or int(said) > most_bytes:
+            await _too_large(most_bytes)(scope, receive, send)
             return
         n_bytes, started = 0, False
 
@@ -68,24 +75,21 @@ class BodyLimit:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
-            if n_bytes > self.most_bytes:
+            if n_bytes > most_bytes:
                 raise _TooLongError
             return message
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             nonlocal started
+            if n_bytes > most_bytes and not started:  # a route that took our error for a damaged body
+                return
             started = True
             await send(message)
 
-        try:
+        with suppress(_TooLongError):
             await self.app(scope, counted, watched)
-        except _TooLongError:
-            if not started:
-                await self._refuse(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        no = refuse(413, "too-large", f"At most {self.most_bytes / 1e6:.0f} MB are taken at once.")
-        await no(scope, receive, send)
+        if n_bytes > most_bytes and not started:
+            await _too_large(most_bytes)(scope, receive, send)
 
 
 class Headers:
@@ -102,18 +106,33 @@ class Headers:
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = _POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Cache-Control", "no-store")
+                make_safe(MutableHeaders(scope=message))
             await send(message)
 
         await self.app(scope, receive, with_headers)
 
 
+def make_safe(headers: MutableHeaders) -> None:
+    """Add to an answer's headers what `Headers` adds: an answer to a fault does not pass there."""
+    headers["Content-Security-Policy"] = _POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Cache-Control", "no-store")
+
+
 class _TooLongError(Exception):
     """More bytes came than are taken."""
+
+
+def _brings_images(scope: Scope) -> bool:
+    path: str = scope["path"].rstrip("/")
+    is_for_images = path in ("/api/v1/images", "/dicom-web/studies") or path.startswith("/dicom-web/studies/")
+    return scope["method"] == "POST" and is_for_images
+
+
+def _too_large(most_bytes: int) -> JSONResponse:
+    size = f"{most_bytes // 1_000_000} MB" if most_bytes >= 1_000_000 else f"{most_bytes // 1000} KB"
+    return refuse(413, "too-large", f"At most {size} are taken here.")
 
 
 def _is_own(given: Given, host: str) -> bool:

@@ -16,6 +16,7 @@ from overread.serve.store import Store
 from overread.serve.tables import Instance, Sending
 from overread.serve.web.guards import App, Receive, Scope, Send
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 _BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 _STOPPED = 503
@@ -72,13 +73,14 @@ class Told:
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "") or "none"
-            self.metrics.requests.labels(scope["method"], route, str(status)).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self.metrics.requests.labels(method, route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             person = scope.get("state", {}).get("person")
             facts = {
                 "request": secrets.token_hex(4),
                 "who": getattr(person, "name", ""),
-                "method": scope["method"],
+                "method": method,
                 "route": route,
                 "status": status,
                 "ms": round(1000 * seconds, 1),

@@ -2,29 +2,33 @@
 import { ask } from "./api.js";
 
 const MOST_BYTES = 256e6;
-const kept = new Map(); // in the order of their last use
-let nBytes = 0;
 
-export function frameOf({ image, frame }) {
-  const key = `${image.uid}/${frame}`;
-  const found = kept.get(key);
-  if (found) {
+export const frameOf = keeping(load, (loaded) => loaded.stored.byteLength);
+export const heatOf = keeping(loadHeat, (heat) => 8 * heat.rows * heat.columns * Object.keys(heat.maps).length);
+
+function keeping(fetchOne, bytesOf) {
+  const kept = new Map(); // in the order of their last use
+  let nBytes = 0;
+  const forget = (key) => {
+    nBytes -= kept.get(key).nBytes;
     kept.delete(key);
-    kept.set(key, found);
-    return found;
-  }
-  const wanted = load(image.uid, frame).then((loaded) => {
-    nBytes += loaded.stored.byteLength;
-    for (const [old, entry] of kept) {
-      if (nBytes <= MOST_BYTES || old === key) break;
-      kept.delete(old);
-      entry.then((gone) => { nBytes -= gone.stored.byteLength; }, () => {});
-    }
-    return loaded;
-  });
-  wanted.catch(() => kept.delete(key));
-  kept.set(key, wanted);
-  return wanted;
+  };
+  return ({ image, frame }) => {
+    const key = `${image.uid}/${frame}`;
+    const entry = kept.get(key) ?? { nBytes: 0, wanted: fetchOne(image.uid, frame) };
+    const isNew = !kept.delete(key);
+    kept.set(key, entry);
+    if (isNew) entry.wanted.then((loaded) => {
+      if (kept.get(key) !== entry) return;
+      entry.nBytes = bytesOf(loaded);
+      nBytes += entry.nBytes;
+      for (const old of kept.keys()) {
+        if (nBytes <= MOST_BYTES || old === key) break;
+        forget(old);
+      }
+    }, () => { if (kept.get(key) === entry) forget(key); });
+    return entry.wanted;
+  };
 }
 
 async function load(uid, frame) {
@@ -45,15 +49,8 @@ async function load(uid, frame) {
   };
 }
 
-const heats = new Map();
-export function heatOf({ image, frame }) {
-  const key = `${image.uid}/${frame}`;
-  if (!heats.has(key)) {
-    const wanted = ask(`/api/v1/images/${image.uid}/frames/${frame}/heat`).then((response) => response.json());
-    wanted.catch(() => heats.delete(key));
-    heats.set(key, wanted);
-  }
-  return heats.get(key);
+async function loadHeat(uid, frame) {
+  return (await ask(`/api/v1/images/${uid}/frames/${frame}/heat`)).json();
 }
 
 // A picture of the values under a window: a canvas of the frame's own size.

@@ -11,7 +11,7 @@ form.addEventListener("submit", async (event) => {
     });
     if (!response.ok) throw new Error((await response.json()).detail);
     const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-    location.assign(next.origin === location.origin ? next.pathname + next.search : "/");
+    location.assign(next.origin === location.origin ? next.href : "/");
   } catch (fault) {
     said.textContent = fault.message;
   }

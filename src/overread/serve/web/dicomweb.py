@@ -30,10 +30,10 @@ _PIECE = 1 << 20
 @router.get("/studies", response_class=Response, responses=_FOUND)
 def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
     """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (by its month)."""
-    service = service_of(request)
-    with service.store.read() as session:
+    store = service_of(request).store
+    with store.read() as session:
         wanted = read_query(request.query_params, "studies")
-        found = find_studies(session, service.store.key, wanted, limit=limit, offset=offset)
+        found = find_studies(session, store, wanted, limit=limit, offset=offset)
     return as_response([as_json(one) for one in found])
 
 
@@ -70,10 +70,10 @@ def search_instances_of_series(
 
 
 def _series(request: Request, limit: int, offset: int, **under: str) -> Response:
-    with service_of(request).store.read() as session:
-        found = find_series(
-            session, read_query({**request.query_params, **under}, "series"), limit=limit, offset=offset
-        )
+    store = service_of(request).store
+    with store.read() as session:
+        wanted = read_query({**request.query_params, **under}, "series")
+        found = find_series(session, store.files, wanted, limit=limit, offset=offset)
     return as_response([as_json(one) for one in found])
 
 

@@ -84,6 +84,19 @@ def test_nothing_that_names_the_patient_is_left(source: Path, options: dict[str,
     assert (back.get("PatientAge") == "083Y") == bool(options)
 
 
+def test_an_overlay_in_the_bits_of_pixels_goes(source: Path) -> None:
+    dataset = pydicom.dcmread(source)
+    values = dataset.pixel_array.copy()
+    drawn = values.copy()
+    drawn[5:9, 3:40] |= 1 << 15
+    dataset.PixelData = drawn.tobytes()
+    for element, vr, value in ((0x0010, "US", 64), (0x0011, "US", 64), (0x0100, "US", 16), (0x0102, "US", 15)):
+        dataset.add_new(0x60000000 | element, vr, value)
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert dataset.PixelData == values.tobytes()
+    assert not dataset.group_dataset(0x6000)
+
+
 def test_the_same_patient_has_the_same_name_and_references_hold(source: Path) -> None:
     one, other = _named(source), _named(source)
     before = str(one.StudyInstanceUID)

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 from PIL import ImageDraw
+from pydicom.uid import RLELossless
 
 from overread.cli.main import run
 from overread.data.phantom import PhantomSettings, make_phantoms
@@ -73,6 +74,20 @@ def test_text_in_the_pixels_sets_a_file_aside(
     assert "its header says" in said
     assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 0
     assert len(_copies(tmp_path / "clean")) == 6
+
+
+def test_an_overlay_in_compressed_pixels_sets_a_file_aside(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(scans.rglob("*.dcm"))[0]
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0x60000102, "US", 15)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.save_as(path)
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 2
+    assert "1 set aside" in (said := capsys.readouterr().out)
+    assert "an overlay lies in its compressed pixels" in said
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 0
 
 
 def test_what_is_no_dicom_image_is_refused_without_its_name(

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 ABOUT = """\
 Writes copies by the Basic Profile of PS3.15 Annex E: attributes that name
 people, places and times are removed, emptied or replaced at every depth,
-private ones go, UIDs are mapped. The same key gives the same patient the same
-name in every run, and references between files hold. Pixels stay as they are:
-files that may have text in them are set aside unless --anyway is given, and
-slices of a head still show a face to who reconstructs it. Run it again, and it
-goes on where it was."""
+private ones and overlays go, those in spare bits of pixels too, UIDs are
+mapped. The same key gives the same patient the same name in every run, and
+references between files hold. The values of pixels stay as they are: files that
+may have text in them are set aside unless --anyway is given, and slices of a
+head still show a face to who reconstructs it. Run it again, and it goes on
+where it was."""
 EXAMPLE = """\
 overread deidentify scans/ --out clean/
 overread deidentify scans/ --out clean/ --key site.key --shift-dates

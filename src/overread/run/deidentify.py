@@ -15,6 +15,7 @@ from overread.data.deidentify import DeidentifySettings, Pseudonyms, deidentify
 from overread.data.guard import guarded
 from overread.data.image import prepare, read_frames, read_header
 from overread.data.measures import column, measure
+from overread.data.unused_bits import hides_overlay
 from overread.disk import replacing
 from overread.errors import ImageError, OverreadError, SettingsError
 from overread.settings import ImageSettings
@@ -67,6 +68,8 @@ class Deidentifier:
             return Outcome(source=source, state="set aside", why=text)
         with guarded(path):
             dataset = dcmread(path, force=True)
+            if hides_overlay(dataset) and not self.anyway:
+                return Outcome(source=source, state="set aside", why="an overlay lies in its compressed pixels")
             deidentify(dataset, self.names, self.settings)
         place = self._place(dataset)
         if (self.out / place).exists():

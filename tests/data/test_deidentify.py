@@ -117,6 +117,23 @@ def _day(text: str):  # type: ignore[no-untyped-def]
     return datetime.strptime(text, "%Y%m%d")
 
 
+@pytest.mark.parametrize("shift_dates", [False, True])
+def test_nothing_of_birth_is_kept_where_dates_are_moved(source: Path, shift_dates: bool) -> None:
+    """And nothing else of Table E.1-1 that has no C for this option."""
+    dataset = _named(source)
+    inner = dataset.SourceImageSequence[0]
+    for one in (dataset, inner):
+        one.PatientBirthDate, one.PatientBirthTime, one.AcquisitionTime = "19410203", "031415", "131313"
+        one.PatientBirthDateInAlternativeCalendar = "5701 Shevat 6"
+        one.GPSTimeStamp = "19700101031415"
+    deidentify(dataset, KEY, DeidentifySettings(shift_dates=shift_dates))
+    content = _bytes(dataset)
+    assert not any(secret in content for secret in (b"19410203", b"031415", b"5701"))
+    for one in (dataset, inner):
+        assert (one.get("AcquisitionTime") == "131313") == shift_dates
+        assert "PatientBirthTime" not in one
+
+
 def test_the_table_is_that_of_the_standard() -> None:
     found = rules()
     assert len(found) > 500

@@ -27,6 +27,10 @@ _TABLE = "dicomfields_2024b"
 _TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ZEROS = {"DS": "0", "IS": "0", "AS": "000Y", "DA": "19000101", "DT": "19000101000000", "TM": "000000"}
 _TIMES = ("DA", "DT", "TM")
+_NEVER_MOVED = ("PatientBirthDate", "PatientBirthTime", "GPSTimeStamp")
+"""dates and times that the option does not keep: they have no C in its column of the table"""
+_BEYOND = {0x00100033: "remove", 0x00100034: "remove"}
+"""what the table leaves out: dates of birth and death in other calendars"""
 _NUMBERS = ("FD", "FL", "SL", "SS", "UL", "US", "SV", "UV")
 _MOST_DAYS = 3650
 _CHARACTERISTICS = (
@@ -127,7 +131,7 @@ class _Work:
             return
         if element.VR == "UI":
             element.value = self._map(element.value)
-        elif self.settings.shift_dates and element.VR in _TIMES and element.keyword != "PatientBirthDate":
+        elif self.settings.shift_dates and element.VR in _TIMES and element.keyword not in _NEVER_MOVED:
             element.value = element.value if element.VR == "TM" else self._shift(element.value)
         else:
             self._apply(rules().get(int(element.tag), ""), dataset, element)
@@ -178,7 +182,7 @@ def rules() -> Mapping[int, str]:
         "empty": ("Z_TAGS", "X_Z_TAGS"),
         "replace": ("D_TAGS", "Z_D_TAGS", "X_D_TAGS", "X_Z_D_TAGS"),
     }
-    return {
+    return _BEYOND | {
         tag[0] << 16 | tag[1]: action
         for action, names in actions.items()
         for name in names

@@ -84,6 +84,19 @@ def test_nothing_that_names_the_patient_is_left(source: Path, options: dict[str,
     assert (back.get("PatientAge") == "083Y") == bool(options)
 
 
+def test_an_overlay_in_the_bits_of_pixels_goes(source: Path) -> None:
+    dataset = pydicom.dcmread(source)
+    values = dataset.pixel_array.copy()
+    drawn = values.copy()
+    drawn[5:9, 3:40] |= 1 << 15
+    dataset.PixelData = drawn.tobytes()
+    for element, vr, value in ((0x0010, "US", 64), (0x0011, "US", 64), (0x0100, "US", 16), (0x0102, "US", 15)):
+        dataset.add_new(0x60000000 | element, vr, value)
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert dataset.PixelData == values.tobytes()
+    assert not dataset.group_dataset(0x6000)
+
+
 def test_the_same_patient_has_the_same_name_and_references_hold(source: Path) -> None:
     one, other = _named(source), _named(source)
     before = str(one.StudyInstanceUID)
@@ -102,6 +115,23 @@ def _day(text: str):  # type: ignore[no-untyped-def]
     from datetime import datetime
 
     return datetime.strptime(text, "%Y%m%d")
+
+
+@pytest.mark.parametrize("shift_dates", [False, True])
+def test_nothing_of_birth_is_kept_where_dates_are_moved(source: Path, shift_dates: bool) -> None:
+    """And nothing else of Table E.1-1 that has no C for this option."""
+    dataset = _named(source)
+    inner = dataset.SourceImageSequence[0]
+    for one in (dataset, inner):
+        one.PatientBirthDate, one.PatientBirthTime, one.AcquisitionTime = "19410203", "031415", "131313"
+        one.PatientBirthDateInAlternativeCalendar = "5701 Shevat 6"
+        one.GPSTimeStamp = "19700101031415"
+    deidentify(dataset, KEY, DeidentifySettings(shift_dates=shift_dates))
+    content = _bytes(dataset)
+    assert not any(secret in content for secret in (b"19410203", b"031415", b"5701"))
+    for one in (dataset, inner):
+        assert (one.get("AcquisitionTime") == "131313") == shift_dates
+        assert "PatientBirthTime" not in one
 
 
 def test_the_table_is_that_of_the_standard() -> None:

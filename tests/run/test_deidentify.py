@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 from PIL import ImageDraw
+from pydicom.uid import RLELossless
 
 from overread.cli.main import run
 from overread.data.phantom import PhantomSettings, make_phantoms
@@ -52,6 +53,63 @@ def test_a_folder_is_cleaned_and_a_second_run_goes_on(
     assert _copies(out) == copies
 
 
+def _name_age_and_device(scans: Path) -> None:
+    for path in scans.rglob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientAge, dataset.PatientSex, dataset.DeviceSerialNumber = "083Y", "F", "SN-4711"
+        dataset.save_as(path)
+
+
+def test_other_options_make_copies_again(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _name_age_and_device(scans)
+    out = tmp_path / "clean"
+    words = ["deidentify", str(scans), "--out", str(out)]
+    assert run([*words, "--keep-characteristics", "--keep-device", "--shift-dates"]) == 0
+    assert {pydicom.dcmread(path).DeviceSerialNumber for path in _copies(out)} == {"SN-4711"}
+    assert run(words) == 0
+    assert "6 written again" in capsys.readouterr().out
+    for path in _copies(out):
+        copy = pydicom.dcmread(path)
+        assert not copy.get("PatientAge")
+        assert not copy.get("PatientSex")
+        assert not copy.get("StudyDate")
+        assert [item.CodeValue for item in copy.DeidentificationMethodCodeSequence] == ["113100"]
+        assert b"SN-4711" not in path.read_bytes()
+    before = {path: path.read_bytes() for path in _copies(out)}
+    assert run(words) == 0
+    assert "6 there already" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in _copies(out)} == before
+
+
+def test_copies_that_a_run_did_not_make_are_told_of(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(scans.rglob("*.dcm"))[0]
+    dataset = pydicom.dcmread(path)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(path)
+    out = tmp_path / "clean"
+    assert run(["deidentify", str(scans), "--out", str(out), "--anyway"]) == 0
+    assert "Not of this run" not in capsys.readouterr().out
+    assert run(["deidentify", str(scans), "--out", str(out)]) == 2
+    said = capsys.readouterr().out
+    assert "5 there already" in said
+    assert "other options may have made them: 1 DICOM files" in said
+
+
+def test_an_image_that_comes_twice_is_written_once(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = pydicom.dcmread(sorted(scans.rglob("*.dcm"))[0])
+    dataset.KVP = 99
+    dataset.save_as(scans / "twice.dcm")
+    words = ["deidentify", str(scans), "--out", str(tmp_path / "clean")]
+    assert run(words) == 0
+    assert "6 written, 1 there already" in capsys.readouterr().out
+    assert run(words) == 0
+    assert "7 there already" in capsys.readouterr().out
+
+
 def test_text_in_the_pixels_sets_a_file_aside(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +131,20 @@ def test_text_in_the_pixels_sets_a_file_aside(
     assert "its header says" in said
     assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 0
     assert len(_copies(tmp_path / "clean")) == 6
+
+
+def test_an_overlay_in_compressed_pixels_sets_a_file_aside(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(scans.rglob("*.dcm"))[0]
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0x60000102, "US", 15)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.save_as(path)
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 2
+    assert "1 set aside" in (said := capsys.readouterr().out)
+    assert "an overlay lies in its compressed pixels" in said
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 0
 
 
 def test_what_is_no_dicom_image_is_refused_without_its_name(

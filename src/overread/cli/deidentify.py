@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 ABOUT = """\
 Writes copies by the Basic Profile of PS3.15 Annex E: attributes that name
 people, places and times are removed, emptied or replaced at every depth,
-private ones go, UIDs are mapped. The same key gives the same patient the same
-name in every run, and references between files hold. Pixels stay as they are:
-files that may have text in them are set aside unless --anyway is given, and
-slices of a head still show a face to who reconstructs it. Run it again, and it
-goes on where it was."""
+private ones and overlays go, those in spare bits of pixels too, UIDs are
+mapped. The same key gives the same patient the same name in every run, and
+references between files hold. The values of pixels stay as they are: files that
+may have text in them are set aside unless --anyway is given, and slices of a
+head still show a face to who reconstructs it. Run it again, and it goes on
+where it was: copies that these options would make otherwise are made again, and
+it says how many in the folder it did not make."""
 EXAMPLE = """\
 overread deidentify scans/ --out clean/
 overread deidentify scans/ --out clean/ --key site.key --shift-dates
@@ -71,10 +73,13 @@ def run(args: argparse.Namespace) -> int:
     worker = Deidentifier(out=args.out, names=names, settings=settings, anyway=args.anyway)
     console = Terminal(stderr=True)
     found = track(worker.run(image_files(args.files)), "de-identifying", total=total, console=console, transient=True)
-    states, why = _write_report(args.out, iter(found))
+    states, why, made = _write_report(args.out, iter(found))
     print(", ".join(f"{n} {state}" for state, n in states.items()) + f". They are in {args.out}, listed in {REPORT}.")
     for reason, n in why.most_common(10):
         print(f"! {n} not written: {reason}")
+    n_others = sum(1 for path in args.out.rglob("*.dcm") if str(path.relative_to(args.out)) not in made)
+    if n_others:
+        print(f"! Not of this run, so that other options may have made them: {n_others} DICOM files in {args.out}.")
     if is_new:
         print(f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.")
     print("Not looked for: text inside the body, faces that slices of a head show, what a case tells by itself.")
@@ -98,10 +103,11 @@ def _check_apart(files: Sequence[Path], out: Path) -> None:
             )
 
 
-def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Counter[str]]:
-    """List each file as it is done; returns how many of each state, and why some were not written."""
+def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Counter[str], set[str]]:
+    """List each file as it is done; returns how many of each state, why some were not written, and the copies."""
     states: Counter[str] = Counter()
     why: Counter[str] = Counter()
+    made: set[str] = set()
     out.mkdir(parents=True, exist_ok=True)
     with (out / REPORT).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -109,6 +115,7 @@ def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Co
         for one in found:
             writer.writerow([one.source, one.state, one.file, one.why])
             states[one.state] += 1
+            made.add(one.file)
             if one.state in ("set aside", "refused"):
                 why[one.why] += 1
-    return states, why
+    return states, why, made

@@ -1,7 +1,8 @@
 """De-identification of one DICOM data set: PS3.15 Annex E, the Basic Application Level Confidentiality Profile.
 
 Which attribute is removed, emptied or replaced comes from dicom-anonymizer's table of PS3.15 E.1-1. It is applied at
-every depth; private attributes, curves and overlays go, and every UID that the standard does not define is mapped.
+every depth; private attributes, curves and overlays go, those in the bits of uncompressed pixels too, and every UID
+that the standard does not define is mapped.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from overread.data.unused_bits import clear_unused_bits
 from overread.settings import setting
 
 _TABLE = "dicomfields_2024b"
 _TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ZEROS = {"DS": "0", "IS": "0", "AS": "000Y", "DA": "19000101", "DT": "19000101000000", "TM": "000000"}
 _TIMES = ("DA", "DT", "TM")
+_NEVER_MOVED = ("PatientBirthDate", "PatientBirthTime", "GPSTimeStamp")
+"""dates and times that the option does not keep: they have no C in its column of the table"""
+_BEYOND = {0x00100033: "remove", 0x00100034: "remove"}
+"""what the table leaves out: dates of birth and death in other calendars"""
 _NUMBERS = ("FD", "FL", "SL", "SS", "UL", "US", "SV", "UV")
 _MOST_DAYS = 3650
 _CHARACTERISTICS = (
@@ -82,9 +88,13 @@ class Pseudonyms:
 
 
 def deidentify(dataset: Dataset, names: Pseudonyms, settings: DeidentifySettings) -> None:
-    """Take out of a data set, at every depth, who is shown, by whom, where and when. Its pixels stay as they are."""
+    """Take out of a data set, at every depth, who is shown, by whom, where and when.
+
+    The values of its pixels stay as they are. Raises ImageError where its pixels cannot be cleared of overlays.
+    """
     patient = str(dataset.get("PatientID") or "") or str(dataset.get("StudyInstanceUID") or "")
-    work = _Work(names=names, settings=settings, patient=patient, kept=_kept(settings))
+    big_endian = dataset.original_encoding[1] is False
+    work = _Work(names=names, settings=settings, patient=patient, kept=_kept(settings), big_endian=big_endian)
     work.clean(dataset)
     dataset.PatientID = dataset.PatientName = names.patient(patient)
     dataset.PatientIdentityRemoved = "YES"
@@ -101,8 +111,10 @@ class _Work:
     settings: DeidentifySettings
     patient: str = field(repr=False)
     kept: frozenset[int]
+    big_endian: bool
 
     def clean(self, dataset: Dataset) -> None:
+        clear_unused_bits(dataset, big_endian=self.big_endian)
         for tag in list(dataset.keys()):
             group = tag >> 16
             if group % 2 or 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
@@ -119,7 +131,7 @@ class _Work:
             return
         if element.VR == "UI":
             element.value = self._map(element.value)
-        elif self.settings.shift_dates and element.VR in _TIMES and element.keyword != "PatientBirthDate":
+        elif self.settings.shift_dates and element.VR in _TIMES and element.keyword not in _NEVER_MOVED:
             element.value = element.value if element.VR == "TM" else self._shift(element.value)
         else:
             self._apply(rules().get(int(element.tag), ""), dataset, element)
@@ -170,7 +182,7 @@ def rules() -> Mapping[int, str]:
         "empty": ("Z_TAGS", "X_Z_TAGS"),
         "replace": ("D_TAGS", "Z_D_TAGS", "X_D_TAGS", "X_Z_D_TAGS"),
     }
-    return {
+    return _BEYOND | {
         tag[0] << 16 | tag[1]: action
         for action, names in actions.items()
         for name in names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import secrets
@@ -15,6 +16,7 @@ from overread.data.deidentify import DeidentifySettings, Pseudonyms, deidentify
 from overread.data.guard import guarded
 from overread.data.image import prepare, read_frames, read_header
 from overread.data.measures import column, measure
+from overread.data.unused_bits import hides_overlay
 from overread.disk import replacing
 from overread.errors import ImageError, OverreadError, SettingsError
 from overread.settings import ImageSettings
@@ -34,7 +36,7 @@ class Outcome:
     source: str
     """the source's path, hashed with the key"""
     state: str
-    """written, there already, set aside, or refused"""
+    """written, written again (it was made otherwise), there already, set aside, or refused"""
     file: str = ""
     """where it lies, below the output folder"""
     why: str = ""
@@ -52,13 +54,14 @@ class Deidentifier:
 
     def run(self, files: Iterable[Path]) -> Iterator[Outcome]:
         """One file after the other; a bad one hides no other. RunError where the output cannot be written."""
+        made: set[Path] = set()
         for path in files:
             try:
-                yield self._one(path)
+                yield self._one(path, made)
             except ImageError as fault:
                 yield Outcome(source=self._source(path), state="refused", why=_nameless(fault, path))
 
-    def _one(self, path: Path) -> Outcome:
+    def _one(self, path: Path, made: set[Path]) -> Outcome:
         source = self._source(path)
         if read_header(path).format != "dicom":
             raise ImageError(f"{path.name} is no DICOM file. Leave it out.", kind="not-dicom")
@@ -67,13 +70,21 @@ class Deidentifier:
             return Outcome(source=source, state="set aside", why=text)
         with guarded(path):
             dataset = dcmread(path, force=True)
+            if hides_overlay(dataset) and not self.anyway:
+                return Outcome(source=source, state="set aside", why="an overlay lies in its compressed pixels")
             deidentify(dataset, self.names, self.settings)
         place = self._place(dataset)
-        if (self.out / place).exists():
-            return Outcome(source=source, state="there already", file=str(place))
-        with replacing(self.out / place) as temporary:
+        state = "there already" if place in made else self._write(dataset, self.out / place)
+        made.add(place)
+        return Outcome(source=source, state=state, file=str(place))
+
+    def _write(self, dataset: Dataset, to: Path) -> str:
+        """Write a copy and say if it is new: an earlier one may be of other options, or of rules since mended."""
+        with replacing(to) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)
-        return Outcome(source=source, state="written", file=str(place))
+            if not to.exists():
+                return "written"
+            return "there already" if filecmp.cmp(temporary, to, shallow=False) else "written again"
 
     def _place(self, dataset: Dataset) -> Path:
         """patient/study/series/image, of what stands for them."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from overread.data.guard import guarded
 from overread.errors import ImageError, ServiceError
 from overread.serve.archive import Archive
-from overread.serve.identity import SiteKey
+from overread.serve.store import Store
 from overread.serve.tables import Instance, Sending, Series, Study
 
 Json = dict[str, Any]
@@ -30,6 +32,12 @@ KEYS = {
 """what may be looked for"""
 _OTHERS = ("limit", "offset", "includefield", "fuzzymatching")
 _DATE = re.compile(r"\d{6}(\d\d)?|(\d{6}(\d\d)?)?-(\d{6}(\d\d)?)?")
+_RESULTS = {"SR": "sr", "OT": "sc"}
+"""of which modality results are, and what they are called where they stand in line"""
+_AT_ONCE = 500
+"""rows in memory, where all results are gone through"""
+_REMEMBERED = 20_000
+"""results whose headers are kept in memory: a kilobyte each"""
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "InstanceNumber"]
 
 
@@ -67,7 +75,7 @@ def read_query(asked: Mapping[str, str], what: str) -> dict[str, str]:
     return wanted
 
 
-def find_studies(session: Session, key: SiteKey, wanted: Mapping[str, str], *, limit: int, offset: int) -> list[Json]:
+def find_studies(session: Session, store: Store, wanted: Mapping[str, str], *, limit: int, offset: int) -> list[Json]:
     """Studies that fit, the newest first, as attributes by keyword. A patient's ID is looked for by its hash.
 
     wanted: of `read_query`. A date is looked for by its month: the store keeps no more of it.
@@ -76,35 +84,49 @@ def find_studies(session: Session, key: SiteKey, wanted: Mapping[str, str], *, l
     if uids := _uids(wanted, _STUDY):
         found = found.where(Study.uid.in_(uids))
     if patient := wanted.get("PatientID"):
-        found = found.where(Study.patient.in_((patient, key.hash_patient(patient))))
+        found = found.where(Study.patient.in_((patient, store.key.hash_patient(patient))))
     if modality := wanted.get("ModalitiesInStudy"):
-        found = found.where(Study.series.any(Series.modality == modality))
+        has_results = Study.id.in_(select(Sending.study_id).where(Sending.kind == _RESULTS.get(modality, "")))
+        found = found.where(or_(Study.series.any(Series.modality == modality), has_results))
     if date := wanted.get("StudyDate"):
         first, is_range, last = date.partition("-")
         last = last if is_range else first
         found = found.where(Study.taken_on != "")
         found = found.where(Study.taken_on >= first[:6]) if first else found
         found = found.where(Study.taken_on <= last[:6]) if last else found
-    rows = session.scalars(found.order_by(Study.changed_at.desc(), Study.id).limit(limit).offset(offset))
-    return [
-        {
-            "StudyInstanceUID": study.uid,
-            "PatientID": study.patient,
-            "ModalitiesInStudy": sorted({series.modality for series in study.series if series.modality}),
-            "NumberOfStudyRelatedSeries": len(study.series),
-            "NumberOfStudyRelatedInstances": study.n_images,
-        }
-        for study in rows
-    ]
+    rows = session.scalars(found.order_by(Study.changed_at.desc(), Study.id).limit(limit).offset(offset)).all()
+    results: dict[str, list[Held]] = {study.uid: [] for study in rows}
+    for one in _results(session, store.files, {_STUDY: ",".join(results)}) if rows else ():
+        results[one.study].append(one)
+    return [_study(study, results[study.uid]) for study in rows]
 
 
-def find_series(session: Session, wanted: Mapping[str, str], *, limit: int, offset: int) -> list[Json]:
-    """Series that fit, as attributes by keyword."""
-    found = select(Series).join(Study).options(selectinload(Series.study), selectinload(Series.instances))
+def _study(study: Study, results: list[Held]) -> Json:
+    modalities = {series.modality for series in study.series}
+    modalities |= {_read_result(one.path)["Modality"] for one in results}
+    return {
+        "StudyInstanceUID": study.uid,
+        "PatientID": study.patient,
+        "ModalitiesInStudy": sorted(modalities - {""}),
+        "NumberOfStudyRelatedSeries": len(study.series) + len({one.series for one in results}),
+        "NumberOfStudyRelatedInstances": study.n_images + len(results),
+    }
+
+
+def find_series(
+    session: Session, files: Archive, wanted: Mapping[str, str], *, limit: int, offset: int
+) -> list[Json]:
+    """Series that fit, as attributes by keyword: those of images, and then those of results."""
+    found = _under(select(Series).join(Study), wanted)
     if modality := wanted.get("Modality"):
         found = found.where(Series.modality == modality)
-    rows = session.scalars(_under(found, wanted).order_by(Series.id).limit(limit).offset(offset))
-    return [
+    rows = session.scalars(
+        found.options(selectinload(Series.study), selectinload(Series.instances))
+        .order_by(Series.id)
+        .limit(limit)
+        .offset(offset)
+    ).all()
+    told = [
         {
             "StudyInstanceUID": series.study.uid,
             "SeriesInstanceUID": series.uid,
@@ -113,12 +135,27 @@ def find_series(session: Session, wanted: Mapping[str, str], *, limit: int, offs
         }
         for series in rows
     ]
+    if len(rows) < limit:
+        skip = _beyond(session, found, offset)
+        told += islice(_series_of(_results(session, files, wanted)), skip, skip + limit - len(rows))
+    return told
+
+
+def _series_of(results: Iterator[Held]) -> Iterator[Json]:
+    for (study, series), some in groupby(results, lambda one: (one.study, one.series)):
+        made = list(some)
+        yield {
+            "StudyInstanceUID": study,
+            "SeriesInstanceUID": series,
+            "Modality": _read_result(made[0].path)["Modality"],
+            "NumberOfSeriesRelatedInstances": len(made),
+        }
 
 
 def find_instances(
     session: Session, files: Archive, wanted: Mapping[str, str], *, limit: int, offset: int
 ) -> list[Json]:
-    """Objects that fit, as attributes by keyword; after the images of a study, its results."""
+    """Objects that fit, as attributes by keyword: images, and then results."""
     found = _under(select(Instance).join(Series).join(Study), wanted).where(Instance.format == "dicom")
     if uids := _uids(wanted, _INSTANCE):
         found = found.where(Instance.uid.in_(uids))
@@ -138,13 +175,17 @@ def find_instances(
         }
         for row in rows
     ]
-    if len(rows) < limit and (study := wanted.get("StudyInstanceUID")):
-        told += [
-            {**_read(held.path), "StudyInstanceUID": study}
-            for held in _results(session, files, study, wanted.get("SeriesInstanceUID", ""), "")
-            if not uids or held.instance in uids
-        ]
+    if len(rows) < limit:
+        skip = _beyond(session, found, offset)
+        results = islice(_results(session, files, wanted), skip, skip + limit - len(rows))
+        told += [{**_read_result(one.path), "StudyInstanceUID": one.study} for one in results]
     return told
+
+
+def _beyond(session: Session, found: Select[Any], offset: int) -> int:
+    """How many results an offset skips: images come first."""
+    n_images = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    return max(0, offset - n_images)
 
 
 def held_in(session: Session, files: Archive, study: str, series: str = "", instance: str = "") -> list[Held]:
@@ -160,19 +201,31 @@ def held_in(session: Session, files: Archive, study: str, series: str = "", inst
     images = [
         Held(study=study, series=row.series.uid, instance=row.uid, path=files.path_of(row.sha256)) for row in rows
     ]
-    return images + _results(session, files, study, series, instance)
+    wanted = {_STUDY: study, _SERIES: series, _INSTANCE: instance}
+    return images + list(_results(session, files, wanted))
 
 
-def _results(session: Session, files: Archive, study: str, series: str, instance: str) -> list[Held]:
-    """Reports and captures of a study: each once, wherever they are sent."""
-    rows = session.execute(select(Sending.uid, Sending.sha256).join(Study).where(Study.uid == study).distinct())
-    found = []
-    for uid, sha256 in rows:
-        path = files.path_of(sha256)
-        own = str(_read(path)["SeriesInstanceUID"])
-        if series in ("", own) and instance in ("", uid):
-            found.append(Held(study=study, series=own, instance=uid, path=path))
-    return found
+def _results(session: Session, files: Archive, wanted: Mapping[str, str]) -> Iterator[Held]:
+    """Reports and captures that fit, study by study: each once, wherever it is sent; what is lost is left out.
+
+    Of which series and modality one is stands in its file alone.
+    """
+    found = select(Study.uid, Sending.uid, func.min(Sending.sha256)).join_from(Sending, Study)
+    if uids := _uids(wanted, _STUDY):
+        found = found.where(Study.uid.in_(uids))
+    if uids := _uids(wanted, _INSTANCE):
+        found = found.where(Sending.uid.in_(uids))
+    found = found.group_by(Study.id, Study.uid, Sending.uid).order_by(Study.id, func.min(Sending.id))
+    series, modality = _uids(wanted, _SERIES), wanted.get("Modality")
+    with session.execute(found.execution_options(yield_per=_AT_ONCE)) as rows:
+        for study, uid, sha256 in rows:
+            path = files.path_of(sha256)
+            try:
+                told = _read_result(path)
+            except ImageError:
+                continue
+            if (not series or told[_SERIES] in series) and modality in (None, told["Modality"]):
+                yield Held(study=study, series=told[_SERIES], instance=uid, path=path)
 
 
 def _under(found: Select[Any], wanted: Mapping[str, str]) -> Select[Any]:
@@ -198,3 +251,12 @@ def _read(path: Path) -> Json:
             if dataset.get(name) is not None:
                 found[name] = str(dataset.get(name))
     return found
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_result(path: Path) -> Json:
+    """What is told of a result; its file never changes. Raises ImageError where it is lost, or damaged."""
+    told = _read(path)
+    if not {_SERIES, "Modality"} <= told.keys():
+        raise ImageError("A result is damaged.", kind="damaged")
+    return told

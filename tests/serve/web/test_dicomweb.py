@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.serve.web.test_app import Running
 from overread.serve.codes import MANUFACTURER
 from overread.serve.limits import IntakeSettings
 from overread.serve.model import ServedModel
+from overread.serve.reporting import Reporter
 from overread.serve.service import Service
 from overread.serve.statuses import Status
 from overread.serve.store import open_store
@@ -268,12 +270,33 @@ def test_values_that_are_none_break_no_answer(client: TestClient, slices: list[P
     assert client.get(f"{series}/metadata").status_code < 500
 
 
-def test_what_was_stored_is_answered(client: TestClient, slices: list[Path]) -> None:
-    import time
-
+def test_who_walks_the_series_comes_to_the_results(client: TestClient, slices: list[Path]) -> None:
     _stow(client, [path.read_bytes() for path in slices[:4]])
+    _wait_for_answers(client)
+    service: Service = client.app.state.service  # type: ignore[attr-defined]
+    destinations = ("ONE@127.0.0.1:1", "TWO@127.0.0.1:1")
+    assert Reporter(store=service.store, model=service.model, destinations=destinations, quiet_s=0).report_due() == 1
+    (study,) = client.get("/dicom-web/studies").json()
+    assert study["00080061"]["Value"] == ["CT", "OT", "SR"]
+    path = f"/dicom-web/studies/{study['0020000D']['Value'][0]}"
+    found = {}
+    for series in client.get(f"{path}/series").json():
+        below = f"{path}/series/{series['0020000E']['Value'][0]}"
+        objects, metadata = client.get(below), client.get(f"{below}/metadata").json()
+        found[series["00080060"]["Value"][0]] = objects.content.count(b"DICM")
+        assert len(metadata) == len(client.get(f"{below}/instances").json()) == series["00201209"]["Value"][0]
+    assert found == {"CT": 4, "SR": 1, "OT": 1}
+    assert client.get(f"{path}/instances", params={"limit": 4, "offset": 8}).status_code == 204
+
+
+def _wait_for_answers(client: TestClient) -> Any:
     until = time.monotonic() + 30
     while (study := client.get("/api/v1/studies").json()["studies"][0])["state"] != "answered":
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert study["n_answered"] == 4
+    return study
+
+
+def test_what_was_stored_is_answered(client: TestClient, slices: list[Path]) -> None:
+    _stow(client, [path.read_bytes() for path in slices[:4]])
+    assert _wait_for_answers(client)["n_answered"] == 4

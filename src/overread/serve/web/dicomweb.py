@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in, read_query
+from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, syntax_of
 from overread.serve.web.api import Uid, service_of
 from overread.serve.web.dicom_json import JSON, as_json, as_response, header_as_json, to_text
 from overread.serve.web.frames import rendered_png
@@ -22,18 +24,22 @@ Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 _Answers = dict[int | str, dict[str, Any]]
 _TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
 _FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
-_OBJECTS: _Answers = {200: {"content": {"multipart/related": {"schema": {"type": "string", "format": "binary"}}}}}
-_PICTURE: _Answers = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
+_PNG = "image/png"
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_OBJECTS: _Answers = {200: {"content": {MULTIPART: _BYTES}}}
+_OBJECT: _Answers = {200: {"content": {MULTIPART: _BYTES, DICOM: _BYTES}}}
+_PICTURE: _Answers = {200: {"content": {_PNG: _BYTES}}}
 _PIECE = 1 << 20
 
 
 @router.get("/studies", response_class=Response, responses=_FOUND)
 def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
     """Find studies (QIDO-RS, PS3.18 10.6) by their UID, PatientID, ModalitiesInStudy or StudyDate (by its month)."""
-    service = service_of(request)
-    with service.store.read() as session:
+    _check_json(request)
+    store = service_of(request).store
+    with store.read() as session:
         wanted = read_query(request.query_params, "studies")
-        found = find_studies(session, service.store.key, wanted, limit=limit, offset=offset)
+        found = find_studies(session, store, wanted, limit=limit, offset=offset)
     return as_response([as_json(one) for one in found])
 
 
@@ -70,14 +76,16 @@ def search_instances_of_series(
 
 
 def _series(request: Request, limit: int, offset: int, **under: str) -> Response:
-    with service_of(request).store.read() as session:
-        found = find_series(
-            session, read_query({**request.query_params, **under}, "series"), limit=limit, offset=offset
-        )
+    _check_json(request)
+    store = service_of(request).store
+    with store.read() as session:
+        wanted = read_query({**request.query_params, **under}, "series")
+        found = find_series(session, store.files, wanted, limit=limit, offset=offset)
     return as_response([as_json(one) for one in found])
 
 
 def _instances(request: Request, limit: int, offset: int, **under: str) -> Response:
+    _check_json(request)
     store = service_of(request).store
     with store.read() as session:
         wanted = read_query({**request.query_params, **under}, "instances")
@@ -88,31 +96,31 @@ def _instances(request: Request, limit: int, offset: int, **under: str) -> Respo
 @router.get("/studies/{study}", response_class=Response, responses=_OBJECTS)
 def retrieve_study(request: Request, study: Uid) -> Response:
     """All objects of a study, as they came (WADO-RS, PS3.18 10.4)."""
-    return _files(_held(request, study))
+    return _files(request, _held(request, study))
 
 
 @router.get("/studies/{study}/series/{series}", response_class=Response, responses=_OBJECTS)
 def retrieve_series(request: Request, study: Uid, series: Uid) -> Response:
     """All objects of a series, as they came."""
-    return _files(_held(request, study, series))
+    return _files(request, _held(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response, responses=_OBJECTS)
+@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response, responses=_OBJECT)
 def retrieve_instance(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
-    """One object, as it came."""
-    return _files(_held(request, study, series, instance))
+    """One object, as it came; no multipart where application/dicom is asked for."""
+    return _files(request, _held(request, study, series, instance), is_one=True)
 
 
 @router.get("/studies/{study}/metadata", response_class=Response, responses=_TOLD)
 def study_metadata(request: Request, study: Uid) -> Response:
     """The attributes of all objects of a study, without their pixels."""
-    return _metadata(_held(request, study))
+    return _metadata(request, study)
 
 
 @router.get("/studies/{study}/series/{series}/metadata", response_class=Response, responses=_TOLD)
 def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
     """The attributes of all objects of a series, without their pixels."""
-    return _metadata(_held(request, study, series))
+    return _metadata(request, study, series)
 
 
 @router.get(
@@ -120,7 +128,7 @@ def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
 )
 def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The attributes of one object, without its pixels."""
-    return _metadata(_held(request, study, series, instance))
+    return _metadata(request, study, series, instance)
 
 
 @router.get(
@@ -128,8 +136,13 @@ def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) 
 )
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The first frame as its file asks for it to be shown, as PNG."""
+    check_taken(request, _PNG)
     (held,) = _held(request, study, series, instance)
-    return Response(rendered_png(held.path), media_type="image/png")
+    return Response(rendered_png(held.path), media_type=_PNG)
+
+
+def _check_json(request: Request) -> None:
+    check_taken(request, JSON, "application/json")
 
 
 def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:
@@ -141,15 +154,22 @@ def _held(request: Request, study: str, series: str = "", instance: str = "") ->
     return found
 
 
-def _files(held: Sequence[Held]) -> Response:
+def _files(request: Request, held: Sequence[Held], *, is_one: bool = False) -> Response:
+    if choose_form(request, [one.path for one in held], is_one=is_one) == DICOM:
+        return FileResponse(held[0].path, media_type=_kind_of(held[0].path))
     boundary = secrets.token_hex(16)
-    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    kind = f'{MULTIPART}; type="{DICOM}"; boundary={boundary}'
     return StreamingResponse(_parts(held, boundary), media_type=kind)
+
+
+def _kind_of(path: Path) -> str:
+    syntax = syntax_of(path)
+    return f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
 
 
 def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
     for one in held:
-        yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        yield f"--{boundary}\r\nContent-Type: {_kind_of(one.path)}\r\n\r\n".encode()
         with one.path.open("rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
@@ -157,7 +177,9 @@ def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
     yield f"--{boundary}--\r\n".encode()
 
 
-def _metadata(held: Sequence[Held]) -> Response:
+def _metadata(request: Request, *uids: str) -> Response:
     """One after the other: the headers of a study may be larger than memory."""
+    _check_json(request)
+    held = _held(request, *uids)
     pieces = (("[" if number == 0 else ",") + to_text(header_as_json(one)) for number, one in enumerate(held))
     return StreamingResponse(itertools.chain(pieces, ["]"]), media_type=JSON)

@@ -83,3 +83,32 @@ def test_straps_dots_and_blobs_are_no_letters() -> None:
 @pytest.mark.parametrize("shape", [(4, 4), (28, 28), (1, 300), (300, 7)])
 def test_small_and_narrow_frames_have_no_letters(shape: tuple[int, int]) -> None:
     assert find(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)) == NOTHING
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_marks_of_any_small_shape_are_looked_at(seed: int) -> None:
+    """Hooks of every width and height from one pixel on, all of them in the corners of one frame."""
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((256, 256), np.uint8)
+    for top in range(3, 48, 18):
+        for left in range(3, 250, 18):
+            height, width = rng.integers(1, 15, 2)
+            mark = pixels[top : top + height, left : left + width]
+            mark[:, 0] = mark[rng.integers(height)] = 255
+            mark[rng.random(mark.shape) < 0.05] = 255
+    for turns in range(4):
+        found = find(np.rot90(pixels, turns))
+        assert 0 <= found.shape < 2**24
+        assert len(found.boxes) == found.n
+
+
+@pytest.mark.parametrize("width", [2, 3, 4])
+def test_narrow_letters_are_seen_and_told_from_each_other(width: int) -> None:
+    shapes = set()
+    for foot in (0, 5):
+        pixels = head()
+        pixels[12:18, 12] = pixels[12 + foot, 12 : 12 + width] = 1500
+        found = find(pixels)
+        assert found.n == 1
+        shapes.add(found.shape)
+    assert len(shapes) == 2

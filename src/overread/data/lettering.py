@@ -159,6 +159,8 @@ def _standing_out(values: Plane, bright: NDArray[np.bool_]) -> float:
 
 def _shape(mark: NDArray[np.bool_]) -> int:
     """A mark at 6 x 4 pixels, as 24 bits: as many as a float32 keeps."""
+    # of two or three columns each is taken twice, so that none of the four is empty
+    mark = mark.repeat(1 if mark.shape[1] >= 4 else 2, axis=1)
     rows, columns = (
         np.linspace(0, size, parts + 1).round().astype(int) for size, parts in zip(mark.shape, (6, 4), strict=True)
     )

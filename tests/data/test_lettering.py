@@ -29,10 +29,12 @@ def find(pixels: NDArray[np.generic]) -> Letters:
 
 @pytest.mark.parametrize("side", [128, 256, 512, 2048])
 @pytest.mark.parametrize("letter", ["L", "R", "P"])
-def test_a_letter_in_the_corner_is_seen_at_any_size(side: int, letter: str) -> None:
+def test_a_letter_in_the_corner_is_seen_at_any_size_bright_or_dark(side: int, letter: str) -> None:
     pixels = head(side)
     burn_in(pixels, letter, np.random.default_rng(1))
-    assert find(pixels).n == 1
+    seen = find(pixels)
+    assert seen.n == 1
+    assert find(-pixels) == seen
 
 
 def test_letters_are_told_from_each_other_wherever_they_stand() -> None:
@@ -59,12 +61,27 @@ def test_a_line_of_text_in_a_jpeg_is_seen() -> None:
     ImageDraw.Draw(picture).text((8, 8), "MAGEN", fill=(255, 255, 0), font_size=18)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=90)
-    assert find(np.asarray(Pillow.open(file))).n >= 3
+    seen = np.asarray(Pillow.open(file))
+    assert find(seen).n >= 3
+    assert find(255 - seen).n >= 3
+
+
+def test_a_white_line_on_black_and_a_black_line_on_white_in_one_frame_are_both_seen() -> None:
+    picture = Pillow.new("L", (512, 512))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 256, 512, 512), fill=255)
+    draw.text((8, 8), "HANS", fill=255, font_size=18)
+    draw.text((8, 480), "HANS", fill=0, font_size=18)
+    found = find(np.asarray(picture))
+    assert found.n == 8
+    assert [top < 256 for top, _, _, _ in found.boxes] == [True] * 4 + [False] * 4
 
 
 def test_a_head_alone_has_no_letters() -> None:
     assert find(head()) == NOTHING
     assert find(head(noise_hu=60)) == NOTHING
+    assert find(-head()) == NOTHING
+    assert find(-head(noise_hu=60)) == NOTHING
 
 
 def test_straps_dots_and_blobs_are_no_letters() -> None:
@@ -78,6 +95,7 @@ def test_straps_dots_and_blobs_are_no_letters() -> None:
         pixels = head()
         pixels[shape] = 1500
         assert find(pixels) == NOTHING
+        assert find(-pixels) == NOTHING
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (28, 28), (1, 300), (300, 7)])

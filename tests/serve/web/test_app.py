@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import socket
 import threading
@@ -206,10 +207,12 @@ def test_the_work_list_is_found_again(running: Running, slices: list[Path], pict
 
 def test_a_reader_disagrees(running: Running, slices: list[Path]) -> None:
     uid = _hand_in(running.client, slices[:2])["studies"][0]["uid"]
-    said = {"study": uid, "verdict": "disagree", "label": "tumor", "comment": "<img src=x onerror=alert(1)>"}
+    own = running.client.get(f"/api/v1/studies/{uid}").json()["label"]
+    other = next(name for name in CLASSES if name != own)
+    said = {"study": uid, "verdict": "disagree", "label": other, "comment": "<img src=x onerror=alert(1)>"}
     assert running.client.post("/api/v1/readings", json=said).status_code == 201
     study = running.client.get(f"/api/v1/studies/{uid}").json()
-    assert (study["verdict"], study["reader_label"]) == ("disagree", "tumor")
+    assert (study["verdict"], study["reader_label"]) == ("disagree", other)
     assert study["readings"][0]["comment"] == said["comment"]
     assert running.client.get("/api/v1/studies?verdict=disagree").json()["total"] == 1
     for wrong in ({**said, "label": "flu"}, {**said, "verdict": "maybe"}, {**said, "more": 1}):
@@ -244,6 +247,38 @@ def test_who_agrees_with_an_image_names_its_own_class(running: Running, slices: 
     refused = running.client.post("/api/v1/readings", json={**said, "label": of_study})
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith(f"The model's answer is {own}: who agrees names no other class.")
+
+
+def test_who_disagrees_names_another_class_than_the_model(running: Running, slices: list[Path]) -> None:
+    image = _hand_in(running.client, slices[:1])["images"][0]
+    own = running.client.get(f"/api/v1/studies/{image['study']}").json()["label"]
+    for instance in ("", image["instance"]):
+        said = {"study": image["study"], "instance": instance, "verdict": "disagree"}
+        refused = running.client.post("/api/v1/readings", json={**said, "label": own})
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith(f"The model's answer is {own} too: who disagrees names another")
+        assert running.client.post("/api/v1/readings", json=said).status_code == 201
+    page = running.client.get(f"/studies/{image['study']}").text
+    offered = re.findall(r"<option>(.*?)</option>", page[page.index('<select name="label">') :])
+    assert offered == [name for name in CLASSES if name != own]
+
+
+def test_where_there_is_no_answer_there_is_nothing_to_agree_with(
+    needs_units: Path, tmp_path: Path, pictures: list[Path]
+) -> None:
+    running = Running(needs_units, tmp_path / "no-units")
+    image = _hand_in(running.client, pictures[:1])["images"][0]
+    for instance in ("", image["instance"]):
+        for label in ("", CLASSES[0]):
+            said = {"study": image["study"], "instance": instance, "verdict": "agree", "label": label}
+            refused = running.client.post("/api/v1/readings", json=said)
+            assert refused.status_code == 422
+            assert refused.json()["detail"].startswith("There is no answer of the model to agree with.")
+    page = running.client.get(f"/studies/{image['study']}").text
+    assert '<form id="reading" hidden>' in page
+    assert "there is nothing to agree or disagree with" in page
+    assert not running.client.get(f"/api/v1/studies/{image['study']}").json()["readings"]
+    running.stop()
 
 
 def test_the_page_counts_frames_and_says_whose_answers_its_mean_is_of(

@@ -126,7 +126,7 @@ addEventListener("keydown", (event) => {
   // a dialog that was closed a moment ago may still have the focus
   if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox" && !help.contains(event.target)) return;
   if (event.key === "?") help.showModal();
-  else if (event.key === "a" || event.key === "d") {
+  else if (!form.hidden && (event.key === "a" || event.key === "d")) {
     form.elements.verdict.value = event.key === "a" ? "agree" : "disagree";
     form.dispatchEvent(new Event("change"));
     form.elements.comment.focus();

@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import uvicorn
+from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 from sqlalchemy import select
 from tests.serve.conftest import CLASSES, arrive
 
@@ -60,6 +62,14 @@ class Running:
 @pytest.fixture
 def running(model_folder: Path, tmp_path: Path) -> Iterator[Running]:
     found = Running(model_folder, tmp_path / "store")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def strict(needs_units: Path, tmp_path: Path) -> Iterator[Running]:
+    """A service of a model that needs Hounsfield units."""
+    found = Running(needs_units, tmp_path / "strict")
     yield found
     found.stop()
 
@@ -263,22 +273,43 @@ def test_who_disagrees_names_another_class_than_the_model(running: Running, slic
     assert offered == [name for name in CLASSES if name != own]
 
 
-def test_where_there_is_no_answer_there_is_nothing_to_agree_with(
-    needs_units: Path, tmp_path: Path, pictures: list[Path]
-) -> None:
-    running = Running(needs_units, tmp_path / "no-units")
-    image = _hand_in(running.client, pictures[:1])["images"][0]
+def test_where_there_is_no_answer_there_is_nothing_to_agree_with(strict: Running, pictures: list[Path]) -> None:
+    image = _hand_in(strict.client, pictures[:1])["images"][0]
     for instance in ("", image["instance"]):
         for label in ("", CLASSES[0]):
             said = {"study": image["study"], "instance": instance, "verdict": "agree", "label": label}
-            refused = running.client.post("/api/v1/readings", json=said)
+            refused = strict.client.post("/api/v1/readings", json=said)
             assert refused.status_code == 422
             assert refused.json()["detail"].startswith("There is no answer of the model to agree with.")
-    page = running.client.get(f"/studies/{image['study']}").text
+    page = strict.client.get(f"/studies/{image['study']}").text
     assert '<form id="reading" hidden>' in page
     assert "there is nothing to agree or disagree with" in page
-    assert not running.client.get(f"/api/v1/studies/{image['study']}").json()["readings"]
-    running.stop()
+    assert not strict.client.get(f"/api/v1/studies/{image['study']}").json()["readings"]
+
+
+def test_why_a_model_of_hounsfield_units_cannot_use_an_image_is_true_of_any_file(
+    strict: Running, tmp_path: Path, pictures: list[Path], slices: list[Path]
+) -> None:
+    """A picture; ultrasound in colours; a capture that calls itself CT."""
+    dataset = pydicom.dcmread(slices[0])
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.save_as(tmp_path / "capture.dcm")
+    dataset = pydicom.dcmread(slices[1])
+    dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "US", "RGB", 3
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PlanarConfiguration = 0
+    dataset.PixelData = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8).tobytes()
+    dataset.save_as(tmp_path / "colours.dcm")
+    job = _hand_in(strict.client, [pictures[0], tmp_path / "capture.dcm", tmp_path / "colours.dcm"])
+    assert [image["state"] for image in job["images"]] == ["refused"] * 3
+    (reason,) = job["reasons"]
+    assert reason["problem"].startswith("This model needs images in Hounsfield units")
+    for image in job["images"]:
+        told = strict.client.get(f"/api/v1/studies/{image['study']}").text
+        told += strict.client.get(f"/studies/{image['study']}").text
+        assert told.count(reason["problem"]) >= 2
+        assert "--window" not in told
 
 
 def test_the_page_counts_frames_and_says_whose_answers_its_mean_is_of(

@@ -209,9 +209,7 @@ def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, needs_units: 
         page.goto("/")
         page.set_input_files("#files", [str(picture)])
         expect(page.locator("#said")).to_have_text("No image could be used: see below.", timeout=WAIT_MS)
-        expect(page.locator("#problems")).to_contain_text(
-            "1 image: This model needs the DICOM file; a picture is not enough."
-        )
+        expect(page.locator("#problems")).to_contain_text("1 image: This model needs images in Hounsfield units")
         expect(page.locator("table.studies")).to_contain_text("the model cannot use these images")
         page.locator("table.studies a").first.click()
         expect(page.locator("#reading")).to_be_hidden()

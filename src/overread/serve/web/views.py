@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
-from overread.data.window import A_PICTURE
+from overread.data.window import NEEDS_UNITS
 from overread.errors import ServiceError
 from overread.serve.summary import mean_probabilities, n_silent, silence
 from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
@@ -18,6 +18,7 @@ Json = dict[str, Any]
 MOST_IMAGES = 1000
 """of a job, whose answers are told at once"""
 _MOST_ASKED = 500
+_NO_UNITS = "This model needs images in Hounsfield units, as CT scanners store them in DICOM; this image has none."
 _TOLD: dict[str, InstrumentedAttribute[Any]] = {
     "frame": Answer.frame,
     "label": Answer.label,
@@ -236,7 +237,7 @@ def _with_answers(session: Session, images: Sequence[Json]) -> list[Json]:
 
 def _for_readers(problem: str) -> str:
     """A problem in the words of who reads images: the store keeps those of who trains models."""
-    return "This model needs the DICOM file; a picture is not enough." if A_PICTURE in problem else problem
+    return _NO_UNITS if NEEDS_UNITS in problem else problem
 
 
 def _state(study: Study) -> str:

@@ -287,6 +287,20 @@ def test_where_there_is_no_answer_there_is_nothing_to_agree_with(strict: Running
     assert not strict.client.get(f"/api/v1/studies/{image['study']}").json()["readings"]
 
 
+def test_an_image_that_cannot_be_used_is_not_counted_as_answered(
+    strict: Running, pictures: list[Path], slices: list[Path]
+) -> None:
+    job = _hand_in(strict.client, [pictures[0], *slices[:2]])
+    assert (job["state"], job["n_images"], job["n_answered"], job["n_refused"]) == ("done", 3, 2, 1)
+    rows = {row["n_images"]: row for row in strict.client.get("/api/v1/studies").json()["studies"]}
+    assert (rows[1]["state"], rows[1]["n_answered"], rows[1]["n_refused"]) == ("problem", 0, 1)
+    assert (rows[2]["state"], rows[2]["n_answered"], rows[2]["n_refused"]) == ("answered", 2, 0)
+    page = strict.client.get("/").text
+    assert '<td data-name="Images" class="number">1</td>' in page
+    assert "waiting</span>" not in page
+    assert "No image could be used." in strict.client.get(rows[1]["url"]).text
+
+
 def test_why_a_model_of_hounsfield_units_cannot_use_an_image_is_true_of_any_file(
     strict: Running, tmp_path: Path, pictures: list[Path], slices: list[Path]
 ) -> None:

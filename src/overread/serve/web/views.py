@@ -51,8 +51,8 @@ def job_view(session: Session, job_id: str, *, limit: int = MOST_IMAGES, offset:
     if job is None:
         raise no_job()
     images = _images(session, job.instances)
-    n_answered = sum(image["state"] != "waiting" for image in images)
-    is_done = job.state == "read" and n_answered == len(images)
+    states = Counter(image["state"] for image in images)
+    is_done = job.state == "read" and not states["waiting"]
     studies = dict.fromkeys(image["study"] for image in images)
     reasons = Counter(image["problem"] for image in images if image["state"] == "refused")
     return {
@@ -61,8 +61,8 @@ def job_view(session: Session, job_id: str, *, limit: int = MOST_IMAGES, offset:
         "n_files": job.n_files,
         "n_read": job.n_read,
         "n_images": len(images),
-        "n_answered": n_answered,
-        "n_refused": reasons.total(),
+        "n_answered": states["answered"],
+        "n_refused": states["refused"],
         "reasons": [{"problem": problem, "n_images": n} for problem, n in reasons.most_common()],
         "problems": job.problems,
         "studies": [{"uid": uid, "url": f"/studies/{uid}"} for uid in studies],
@@ -105,7 +105,9 @@ def study_row(study: Study) -> Json:
         "received_at": study.received_at,
         "modality": "/".join(modalities),
         "n_images": study.n_images,
-        "n_answered": study.n_answered,
+        # the store counts all that were looked at
+        "n_answered": study.n_answered - study.n_refused,
+        "n_refused": study.n_refused,
         "state": _state(study),
         "label": study.label,
         "probability": study.probability,
@@ -141,7 +143,6 @@ def study_view(session: Session, uid: str) -> Json:
         "n_frames": study.n_frames,
         "n_frames_earlier": sum(frame["model"] != study.model for frame in answered),
         "n_frames_in_all": sum(image["n_frames"] for image in images),
-        "n_refused": study.n_refused,
         "n_silent": n_silent(study),
         "silence": silence(study),
         "series": series,

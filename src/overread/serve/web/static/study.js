@@ -136,13 +136,10 @@ addEventListener("keydown", (event) => {
 
 // Answers that come while the page is open.
 (async () => {
-  while (study.n_answered < study.n_images) {
+  while (study.state === "waiting") {
     await rest(1500);
     const fresh = await ask(`/api/v1/studies/${study.uid}`).then((response) => response.json(), () => null);
-    if (fresh && fresh.n_answered > study.n_answered) {
-      if (fresh.n_answered === fresh.n_images) return location.reload();
-      study.n_answered = fresh.n_answered;
-    }
+    if (fresh && fresh.state !== "waiting") return location.reload();
   }
   return undefined;
 })();

@@ -282,6 +282,35 @@ def _faults(page: Any) -> list[str]:
     return [fault for fault in found["result"]["value"] if fault]
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_who_has_signed_in_sees_the_whole_page_and_whole_hashes(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path, size: str, scheme: str
+) -> None:
+    width, height = SIZES[size]
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            tokens = [add_account(session, name, "reader") for name in ("dr-lee", "dr-anna-maria-of-the-hospital")]
+        for token in tokens:
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, base_url=address
+            )
+            page = context.new_page()
+            page.goto("/sign-in")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"{address}/")
+            _hand_in(page, slices[:1])
+            for path in ("/", "/about", page.locator("table.studies a").first.get_attribute("href")):
+                page.goto(path)
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+                assert page.locator("header").bounding_box()["height"] < 64, path
+                lines = "found => found.map(code => code.getClientRects().length)"
+                assert set(page.locator("td code").evaluate_all(lines)) <= {1}, path
+                assert (_faults(page) == []) or not AXE.exists(), path
+            context.close()
+
+
 def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 

@@ -29,10 +29,12 @@ def find(pixels: NDArray[np.generic]) -> Letters:
 
 @pytest.mark.parametrize("side", [128, 256, 512, 2048])
 @pytest.mark.parametrize("letter", ["L", "R", "P"])
-def test_a_letter_in_the_corner_is_seen_at_any_size(side: int, letter: str) -> None:
+def test_a_letter_in_the_corner_is_seen_at_any_size_bright_or_dark(side: int, letter: str) -> None:
     pixels = head(side)
     burn_in(pixels, letter, np.random.default_rng(1))
-    assert find(pixels).n == 1
+    seen = find(pixels)
+    assert seen.n == 1
+    assert find(-pixels) == seen
 
 
 def test_letters_are_told_from_each_other_wherever_they_stand() -> None:
@@ -59,12 +61,27 @@ def test_a_line_of_text_in_a_jpeg_is_seen() -> None:
     ImageDraw.Draw(picture).text((8, 8), "MAGEN", fill=(255, 255, 0), font_size=18)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=90)
-    assert find(np.asarray(Pillow.open(file))).n >= 3
+    seen = np.asarray(Pillow.open(file))
+    assert find(seen).n >= 3
+    assert find(255 - seen).n >= 3
+
+
+def test_a_white_line_on_black_and_a_black_line_on_white_in_one_frame_are_both_seen() -> None:
+    picture = Pillow.new("L", (512, 512))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 256, 512, 512), fill=255)
+    draw.text((8, 8), "HANS", fill=255, font_size=18)
+    draw.text((8, 480), "HANS", fill=0, font_size=18)
+    found = find(np.asarray(picture))
+    assert found.n == 8
+    assert [top < 256 for top, _, _, _ in found.boxes] == [True] * 4 + [False] * 4
 
 
 def test_a_head_alone_has_no_letters() -> None:
     assert find(head()) == NOTHING
     assert find(head(noise_hu=60)) == NOTHING
+    assert find(-head()) == NOTHING
+    assert find(-head(noise_hu=60)) == NOTHING
 
 
 def test_straps_dots_and_blobs_are_no_letters() -> None:
@@ -78,8 +95,38 @@ def test_straps_dots_and_blobs_are_no_letters() -> None:
         pixels = head()
         pixels[shape] = 1500
         assert find(pixels) == NOTHING
+        assert find(-pixels) == NOTHING
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (28, 28), (1, 300), (300, 7)])
 def test_small_and_narrow_frames_have_no_letters(shape: tuple[int, int]) -> None:
     assert find(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)) == NOTHING
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_marks_of_any_small_shape_are_looked_at(seed: int) -> None:
+    """Hooks of every width and height from one pixel on, all of them in the corners of one frame."""
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((256, 256), np.uint8)
+    for top in range(3, 48, 18):
+        for left in range(3, 250, 18):
+            height, width = rng.integers(1, 15, 2)
+            mark = pixels[top : top + height, left : left + width]
+            mark[:, 0] = mark[rng.integers(height)] = 255
+            mark[rng.random(mark.shape) < 0.05] = 255
+    for turns in range(4):
+        found = find(np.rot90(pixels, turns))
+        assert 0 <= found.shape < 2**24
+        assert len(found.boxes) == found.n
+
+
+@pytest.mark.parametrize("width", [2, 3, 4])
+def test_narrow_letters_are_seen_and_told_from_each_other(width: int) -> None:
+    shapes = set()
+    for foot in (0, 5):
+        pixels = head()
+        pixels[12:18, 12] = pixels[12 + foot, 12 : 12 + width] = 1500
+        found = find(pixels)
+        assert found.n == 1
+        shapes.add(found.shape)
+    assert len(shapes) == 2

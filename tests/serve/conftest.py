@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,16 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     bundle.seal(folder, card)
     return folder
+
+
+@pytest.fixture
+def needs_units(model_folder: Path, tmp_path: Path) -> Path:
+    """The same model, but one that needs Hounsfield units."""
+    own = tmp_path / "needs-units"
+    shutil.copytree(model_folder, own)
+    card = bundle.load_card(own)
+    bundle.seal(own, replace(card, image=replace(card.image, window="brain")))
+    return own
 
 
 @pytest.fixture(scope="session")

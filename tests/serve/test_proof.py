@@ -37,7 +37,7 @@ def _fill(store: Store, model: ServedModel, slices: list[Path]) -> None:
     Answerer(store, model).answer_waiting()
     client = TestClient(make_app(Service(store, model)), base_url="http://127.0.0.1")
     study = _first(store, "select uid from study where id = 1")
-    for verdict, label in (("agree", ""), ("disagree", "cancer")):
+    for verdict, label in (("agree", ""), ("disagree", "tumor")):
         said = {"study": study, "verdict": verdict, "label": label, "comment": "so"}
         response = client.post("/api/v1/readings", json=said)
         assert response.status_code == 201, response.text
@@ -116,7 +116,7 @@ _CHANGES = [
     pytest.param(["update study set n_refused = 3 where id = 1"], "counts other", id="study-refused"),
     pytest.param(["update study set verdict = 'agree' where id = 1"], "another verdict", id="study-verdict"),
     pytest.param(
-        ["update study set reader_label = 'tumor' where id = 1"], "another verdict", id="study-reader-label"
+        ["update study set reader_label = 'cancer' where id = 1"], "another verdict", id="study-reader-label"
     ),
     pytest.param(["update study set verdict = 'agree' where id = 2"], "another verdict", id="study-without-reading"),
     pytest.param(["update instance set sha256 = 'no hash' where id = 1"], "file of image", id="no-file"),

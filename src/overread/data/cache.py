@@ -25,7 +25,7 @@ from overread.errors import RunError
 from overread.settings import ImageSettings
 
 _PIXELS, _FINGERPRINTS, _MEASURES, _KEY = "pixels.npy", "fingerprints.npy", "measures.npy", "cache.json"
-_VERSION = 3
+_VERSION = 4
 """of what is written and of how pixels are prepared and measured: another number makes old caches void"""
 _SPARE_BYTES = 64 * 1024 * 1024
 

@@ -17,8 +17,8 @@ from overread.settings import CT_WINDOWS, ImageSettings
 
 Bytes = NDArray[np.uint8]
 
-A_PICTURE = "a picture whose values were windowed already"
-"""in the words for an image that has no Hounsfield units; doors for readers know them by it"""
+NEEDS_UNITS = "needs Hounsfield units"
+"""in the words for an image that has none; doors for readers know them by it"""
 _REGION_WINDOWS = {"head": "brain,subdural,bone", "chest": "lung,mediastinum,bone"}
 _OTHER_WINDOWS = "abdomen,lung,bone"
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "ORBIT", "SINUS", "FACE", "IAC")
@@ -129,8 +129,8 @@ def _fit(plane: Bytes, side: int, fit: str) -> Bytes:
 def _check_no_window(image: Image, settings: ImageSettings) -> None:
     if settings.windows_hu():
         raise ImageError(
-            f"The window {settings.window} needs Hounsfield units, and this {image.header.format} file holds "
-            f"{A_PICTURE}. Give the DICOM file, or train with --window header.",
+            f"The window {settings.window} {NEEDS_UNITS}, and this {image.header.format} file holds a picture whose "
+            "values were windowed already. Give the DICOM file, or train with --window header.",
             kind="no-hounsfield",
         )
 
@@ -141,7 +141,7 @@ def _check_hounsfield(image: Image, settings: ImageSettings) -> None:
     if named and image.scale == "raw" and image.header.format == "dicom":
         modality = image.header.tags.get("modality", "not stated")
         raise ImageError(
-            f"The window {settings.window} needs Hounsfield units, and this DICOM file has none (modality "
+            f"The window {settings.window} {NEEDS_UNITS}, and this DICOM file has none (modality "
             f"{modality}). Train with --window header, or with numbers such as --window 600/1200.",
             kind="no-hounsfield",
         )

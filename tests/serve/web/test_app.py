@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import socket
 import threading
@@ -14,8 +15,10 @@ from typing import Any
 import httpx
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import uvicorn
+from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 from sqlalchemy import select
 from tests.serve.conftest import CLASSES, arrive
 
@@ -59,6 +62,14 @@ class Running:
 @pytest.fixture
 def running(model_folder: Path, tmp_path: Path) -> Iterator[Running]:
     found = Running(model_folder, tmp_path / "store")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def strict(needs_units: Path, tmp_path: Path) -> Iterator[Running]:
+    """A service of a model that needs Hounsfield units."""
+    found = Running(needs_units, tmp_path / "strict")
     yield found
     found.stop()
 
@@ -216,10 +227,12 @@ def test_the_work_list_is_found_again(running: Running, slices: list[Path], pict
 
 def test_a_reader_disagrees(running: Running, slices: list[Path]) -> None:
     uid = _hand_in(running.client, slices[:2])["studies"][0]["uid"]
-    said = {"study": uid, "verdict": "disagree", "label": "tumor", "comment": "<img src=x onerror=alert(1)>"}
+    own = running.client.get(f"/api/v1/studies/{uid}").json()["label"]
+    other = next(name for name in CLASSES if name != own)
+    said = {"study": uid, "verdict": "disagree", "label": other, "comment": "<img src=x onerror=alert(1)>"}
     assert running.client.post("/api/v1/readings", json=said).status_code == 201
     study = running.client.get(f"/api/v1/studies/{uid}").json()
-    assert (study["verdict"], study["reader_label"]) == ("disagree", "tumor")
+    assert (study["verdict"], study["reader_label"]) == ("disagree", other)
     assert study["readings"][0]["comment"] == said["comment"]
     assert running.client.get("/api/v1/studies?verdict=disagree").json()["total"] == 1
     for wrong in ({**said, "label": "flu"}, {**said, "verdict": "maybe"}, {**said, "more": 1}):
@@ -254,6 +267,73 @@ def test_who_agrees_with_an_image_names_its_own_class(running: Running, slices: 
     refused = running.client.post("/api/v1/readings", json={**said, "label": of_study})
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith(f"The model's answer is {own}: who agrees names no other class.")
+
+
+def test_who_disagrees_names_another_class_than_the_model(running: Running, slices: list[Path]) -> None:
+    image = _hand_in(running.client, slices[:1])["images"][0]
+    own = running.client.get(f"/api/v1/studies/{image['study']}").json()["label"]
+    for instance in ("", image["instance"]):
+        said = {"study": image["study"], "instance": instance, "verdict": "disagree"}
+        refused = running.client.post("/api/v1/readings", json={**said, "label": own})
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith(f"The model's answer is {own} too: who disagrees names another")
+        assert running.client.post("/api/v1/readings", json=said).status_code == 201
+    page = running.client.get(f"/studies/{image['study']}").text
+    offered = re.findall(r"<option>(.*?)</option>", page[page.index('<select name="label">') :])
+    assert offered == [name for name in CLASSES if name != own]
+
+
+def test_where_there_is_no_answer_there_is_nothing_to_agree_with(strict: Running, pictures: list[Path]) -> None:
+    image = _hand_in(strict.client, pictures[:1])["images"][0]
+    for instance in ("", image["instance"]):
+        for label in ("", CLASSES[0]):
+            said = {"study": image["study"], "instance": instance, "verdict": "agree", "label": label}
+            refused = strict.client.post("/api/v1/readings", json=said)
+            assert refused.status_code == 422
+            assert refused.json()["detail"].startswith("There is no answer of the model to agree with.")
+    page = strict.client.get(f"/studies/{image['study']}").text
+    assert '<form id="reading" hidden>' in page
+    assert "there is nothing to agree or disagree with" in page
+    assert not strict.client.get(f"/api/v1/studies/{image['study']}").json()["readings"]
+
+
+def test_an_image_that_cannot_be_used_is_not_counted_as_answered(
+    strict: Running, pictures: list[Path], slices: list[Path]
+) -> None:
+    job = _hand_in(strict.client, [pictures[0], *slices[:2]])
+    assert (job["state"], job["n_images"], job["n_answered"], job["n_refused"]) == ("done", 3, 2, 1)
+    rows = {row["n_images"]: row for row in strict.client.get("/api/v1/studies").json()["studies"]}
+    assert (rows[1]["state"], rows[1]["n_answered"], rows[1]["n_refused"]) == ("problem", 0, 1)
+    assert (rows[2]["state"], rows[2]["n_answered"], rows[2]["n_refused"]) == ("answered", 2, 0)
+    page = strict.client.get("/").text
+    assert '<td data-name="Images" class="number">1</td>' in page
+    assert "waiting</span>" not in page
+    assert "No image could be used." in strict.client.get(rows[1]["url"]).text
+
+
+def test_why_a_model_of_hounsfield_units_cannot_use_an_image_is_true_of_any_file(
+    strict: Running, tmp_path: Path, pictures: list[Path], slices: list[Path]
+) -> None:
+    """A picture; ultrasound in colours; a capture that calls itself CT."""
+    dataset = pydicom.dcmread(slices[0])
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.save_as(tmp_path / "capture.dcm")
+    dataset = pydicom.dcmread(slices[1])
+    dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "US", "RGB", 3
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PlanarConfiguration = 0
+    dataset.PixelData = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8).tobytes()
+    dataset.save_as(tmp_path / "colours.dcm")
+    job = _hand_in(strict.client, [pictures[0], tmp_path / "capture.dcm", tmp_path / "colours.dcm"])
+    assert [image["state"] for image in job["images"]] == ["refused"] * 3
+    (reason,) = job["reasons"]
+    assert reason["problem"].startswith("This model needs images in Hounsfield units")
+    for image in job["images"]:
+        told = strict.client.get(f"/api/v1/studies/{image['study']}").text
+        told += strict.client.get(f"/studies/{image['study']}").text
+        assert told.count(reason["problem"]) >= 2
+        assert "--window" not in told
 
 
 def test_the_page_counts_frames_and_says_whose_answers_its_mean_is_of(

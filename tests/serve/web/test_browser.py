@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ import pydicom
 import pytest
 import uvicorn
 from PIL import Image
+from tests.serve.conftest import CLASSES
 
-from overread.model import bundle
 from overread.serve.accounts import add_account
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
@@ -123,12 +121,15 @@ def test_a_radiologist_reads_a_study(page: Any, slices: list[Path], tmp_path: Pa
     expect(page.locator("#scale")).to_be_visible()
     assert page.locator("#canvas").screenshot() != plain
     page.get_by_label("wrong").check()
-    page.locator("select[name=label]").select_option("tumor")
+    own = page.locator("[aria-labelledby=study-title] th").first.inner_text()
+    offered = page.locator("select[name=label] option").all_inner_texts()
+    assert offered == ["none of the model's classes", *(name for name in CLASSES if name != own)]
+    page.locator("select[name=label]").select_option(offered[1])
     page.locator("textarea").fill("a clip, not a lesion")
     page.get_by_role("button", name="Keep this reading").click()
-    expect(page.locator("#readings")).to_contain_text("disagrees: tumor")
+    expect(page.locator("#readings")).to_contain_text(f"disagrees: {offered[1]}")
     page.goto("/")
-    expect(page.locator("table.studies")).to_contain_text("✗ disagrees: tumor")
+    expect(page.locator("table.studies")).to_contain_text(f"✗ disagrees: {offered[1]}")
     page.get_by_role("searchbox").fill("nothing like it")
     page.keyboard.press("Enter")
     expect(page.locator(".empty")).to_contain_text("No study fits")
@@ -197,25 +198,23 @@ def test_an_image_is_enlarged_and_moved(page: Any, slices: list[Path]) -> None:
     expect(zoom).not_to_have_text(fitted)
 
 
-def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, needs_units: Path, tmp_path: Path) -> None:
     """A model that needs Hounsfield units, and a picture."""
     from playwright.sync_api import expect
 
-    card = bundle.load_card(model_folder)
-    own = tmp_path / "needs-units"
-    shutil.copytree(model_folder, own)
-    bundle.seal(own, replace(card, image=replace(card.image, window="brain")))
     picture = tmp_path / "picture.png"
     Image.linear_gradient("L").save(picture)
-    for address, _ in _serve(own, tmp_path / "store", asks=False):
+    for address, _ in _serve(needs_units, tmp_path / "store", asks=False):
         page = browser.new_page(base_url=address)
         page.goto("/")
         page.set_input_files("#files", [str(picture)])
         expect(page.locator("#said")).to_have_text("No image could be used: see below.", timeout=WAIT_MS)
-        expect(page.locator("#problems")).to_contain_text(
-            "1 image: This model needs the DICOM file; a picture is not enough."
-        )
+        expect(page.locator("#problems")).to_contain_text("1 image: This model needs images in Hounsfield units")
         expect(page.locator("table.studies")).to_contain_text("the model cannot use these images")
+        page.locator("table.studies a").first.click()
+        expect(page.locator("#reading")).to_be_hidden()
+        page.keyboard.press("a")
+        expect(page.locator("#main")).to_contain_text("there is nothing to agree or disagree with")
         page.close()
 
 
@@ -281,6 +280,35 @@ def _faults(page: Any) -> list[str]:
     words += ".then(v => [...v, document.documentElement.scrollWidth > innerWidth ? 'wider than the window' : ''])"
     found = devtools.send("Runtime.evaluate", {"expression": words, "awaitPromise": True, "returnByValue": True})
     return [fault for fault in found["result"]["value"] if fault]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_who_has_signed_in_sees_the_whole_page_and_whole_hashes(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path, size: str, scheme: str
+) -> None:
+    width, height = SIZES[size]
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            tokens = [add_account(session, name, "reader") for name in ("dr-lee", "dr-anna-maria-of-the-hospital")]
+        for token in tokens:
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, base_url=address
+            )
+            page = context.new_page()
+            page.goto("/sign-in")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            page.wait_for_url(f"{address}/")
+            _hand_in(page, slices[:1])
+            for path in ("/", "/about", page.locator("table.studies a").first.get_attribute("href")):
+                page.goto(path)
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+                assert page.locator("header").bounding_box()["height"] < 64, path
+                lines = "found => found.map(code => code.getClientRects().length)"
+                assert set(page.locator("td code").evaluate_all(lines)) <= {1}, path
+                assert (_faults(page) == []) or not AXE.exists(), path
+            context.close()
 
 
 def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_the_pages_say_so_without_a_script(served: tuple[str, str], why: str) ->
     assert f"The model does not answer: {why} (4 of 4 images without an answer)." in study
 
 
+def test_a_likeliest_class_that_is_no_answer_can_be_named_as_right(served: tuple[str, str], why: str) -> None:
+    address, uid = served
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        page = client.get(f"/studies/{uid}").text
+        likeliest = client.get(f"/api/v1/studies/{uid}").json()["label"]
+        said = {"study": uid, "verdict": "disagree", "label": likeliest}
+        assert client.post("/api/v1/readings", json=said).status_code == 201
+    offered = re.findall(r"<option>(.*?)</option>", page[page.index('<select name="label">') :])
+    assert offered == list(CLASSES)
+
+
 @needs_browser
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])

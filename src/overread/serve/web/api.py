@@ -228,14 +228,8 @@ def read(request: Request, said: Said) -> Json:
         found = session.scalars(select(Study).where(Study.uid == said.study).with_for_update()).first()
         if found is None:
             raise views.not_found("study")
-        answered = _answered(session, said, found)
-        if said.verdict == "agree" and said.label not in ("", answered):
-            raise ServiceError(
-                f"The model's answer is {answered or 'not there yet'}: who agrees names no other class. "
-                "Leave the label empty.",
-                kind="other-label",
-                status=422,
-            )
+        if words := _contradiction(said, _spoken_of(session, said, found)):
+            raise ServiceError(words, kind="contradiction", status=422)
         reading = Reading(
             study_id=found.id,
             instance_uid=said.instance,
@@ -260,18 +254,30 @@ def model(request: Request) -> Json:
     return service_of(request).model.about
 
 
-def _answered(session: Session, said: Said, study: Study) -> str:
-    """The class that the model gives what a reading is of: a frame of an image, or the whole study."""
+def _contradiction(said: Said, of: Study | Answer | None) -> str:
+    """Why a reading does not fit what it is of; empty where it does. A model that abstains gives no answer."""
+    answer = of.label if of else ""
+    if said.verdict == "agree":
+        if not answer:
+            return "There is no answer of the model to agree with. Wait for it, or disagree and say what is right."
+        if said.label not in ("", answer):
+            return f"The model's answer is {answer}: who agrees names no other class. Leave the label empty."
+    elif of and said.label and said.label == answer and not of.abstains:
+        return f"The model's answer is {answer} too: who disagrees names another class, or none. Change the label."
+    return ""
+
+
+def _spoken_of(session: Session, said: Said, study: Study) -> Study | Answer | None:
+    """What a reading is of: the model's answer to a frame of an image, if there is one, or the whole study."""
     if not said.instance:
         if said.frame:
             raise ServiceError("A frame is one of an image: name the instance too.", kind="no-instance", status=422)
-        return study.label
+        return study
     image = views.find_image(session, said.instance)
     if image.series.study_id != study.id:
         raise views.not_found("image")
     _check_frame(image.n_frames, said.frame)
-    answer = _newest(session, image, said.frame)
-    return answer.label if answer else ""
+    return _newest(session, image, said.frame)
 
 
 def _newest(session: Session, image: Instance, frame: int) -> Answer | None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
-from overread.data.window import A_PICTURE
+from overread.data.window import NEEDS_UNITS
 from overread.errors import ServiceError
 from overread.serve.summary import mean_probabilities, n_silent, silence
 from overread.serve.tables import Answer, Instance, Job, Reading, Series, Study
@@ -18,6 +18,7 @@ Json = dict[str, Any]
 MOST_IMAGES = 1000
 """of a job, whose answers are told at once"""
 _MOST_ASKED = 500
+_NO_UNITS = "This model needs images in Hounsfield units, as CT scanners store them in DICOM; this image has none."
 _TOLD: dict[str, InstrumentedAttribute[Any]] = {
     "frame": Answer.frame,
     "label": Answer.label,
@@ -50,8 +51,8 @@ def job_view(session: Session, job_id: str, *, limit: int = MOST_IMAGES, offset:
     if job is None:
         raise no_job()
     images = _images(session, job.instances)
-    n_answered = sum(image["state"] != "waiting" for image in images)
-    is_done = job.state == "read" and n_answered == len(images)
+    states = Counter(image["state"] for image in images)
+    is_done = job.state == "read" and not states["waiting"]
     studies = dict.fromkeys(image["study"] for image in images)
     reasons = Counter(image["problem"] for image in images if image["state"] == "refused")
     return {
@@ -60,8 +61,8 @@ def job_view(session: Session, job_id: str, *, limit: int = MOST_IMAGES, offset:
         "n_files": job.n_files,
         "n_read": job.n_read,
         "n_images": len(images),
-        "n_answered": n_answered,
-        "n_refused": reasons.total(),
+        "n_answered": states["answered"],
+        "n_refused": states["refused"],
         "reasons": [{"problem": problem, "n_images": n} for problem, n in reasons.most_common()],
         "problems": job.problems,
         "studies": [{"uid": uid, "url": f"/studies/{uid}"} for uid in studies],
@@ -104,7 +105,9 @@ def study_row(study: Study) -> Json:
         "received_at": study.received_at,
         "modality": "/".join(modalities),
         "n_images": study.n_images,
-        "n_answered": study.n_answered,
+        # the store counts all that were looked at
+        "n_answered": study.n_answered - study.n_refused,
+        "n_refused": study.n_refused,
         "state": _state(study),
         "label": study.label,
         "probability": study.probability,
@@ -140,7 +143,6 @@ def study_view(session: Session, uid: str) -> Json:
         "n_frames": study.n_frames,
         "n_frames_earlier": sum(frame["model"] != study.model for frame in answered),
         "n_frames_in_all": sum(image["n_frames"] for image in images),
-        "n_refused": study.n_refused,
         "n_silent": n_silent(study),
         "silence": silence(study),
         "series": series,
@@ -236,7 +238,7 @@ def _with_answers(session: Session, images: Sequence[Json]) -> list[Json]:
 
 def _for_readers(problem: str) -> str:
     """A problem in the words of who reads images: the store keeps those of who trains models."""
-    return "This model needs the DICOM file; a picture is not enough." if A_PICTURE in problem else problem
+    return _NO_UNITS if NEEDS_UNITS in problem else problem
 
 
 def _state(study: Study) -> str:

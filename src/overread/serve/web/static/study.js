@@ -126,7 +126,7 @@ addEventListener("keydown", (event) => {
   // a dialog that was closed a moment ago may still have the focus
   if (event.target.matches("input, select, textarea, button, summary, a") && event.target.type !== "checkbox" && !help.contains(event.target)) return;
   if (event.key === "?") help.showModal();
-  else if (event.key === "a" || event.key === "d") {
+  else if (!form.hidden && (event.key === "a" || event.key === "d")) {
     form.elements.verdict.value = event.key === "a" ? "agree" : "disagree";
     form.dispatchEvent(new Event("change"));
     form.elements.comment.focus();
@@ -136,13 +136,10 @@ addEventListener("keydown", (event) => {
 
 // Answers that come while the page is open.
 (async () => {
-  while (study.n_answered < study.n_images) {
+  while (study.state === "waiting") {
     await rest(1500);
     const fresh = await ask(`/api/v1/studies/${study.uid}`).then((response) => response.json(), () => null);
-    if (fresh && fresh.n_answered > study.n_answered) {
-      if (fresh.n_answered === fresh.n_images) return location.reload();
-      study.n_answered = fresh.n_answered;
-    }
+    if (fresh && fresh.state !== "waiting") return location.reload();
   }
   return undefined;
 })();

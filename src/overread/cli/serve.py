@@ -11,7 +11,7 @@ from pathlib import Path
 
 from overread.cli.flags import add_flags, given_flags, number, whole_number
 from overread.errors import SettingsError
-from overread.settings import from_dict
+from overread.settings import between, from_dict
 
 ABOUT = """\
 Takes DICOM files, pictures and zip archives over HTTP, answers with what
@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
     _check_tls(args)
+    between("requests-per-s", args.requests_per_s, 1, 100_000)
     import uvicorn
 
     from overread.serve.accounts import n_accounts

@@ -87,6 +87,11 @@ def n_accounts(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Account).where(Account.ended_at == "")) or 0
 
 
+def had_accounts(session: Session) -> bool:
+    """Whether an account was ever made: from then on the service asks, though each may have been ended."""
+    return session.scalars(select(Account.id).limit(1)).first() is not None
+
+
 class Gate:
     """Knows people by their tokens. What was verified is believed for half a minute: argon2 is slow on purpose."""
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from overread.disk import remove_leftovers
 from overread.errors import ServiceError, SettingsError
 from overread.serve.archive import Archive, no_room
-from overread.serve.identity import SiteKey, read_key
+from overread.serve.identity import SiteKey, may_be_hash, read_key
 from overread.serve.migrate import migrate
+from overread.serve.tables import Study
 from overread.serve.trail import write_steps
 
 DATABASE = "store.sqlite"
@@ -31,11 +32,11 @@ class Store:
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.folder, self.engine = folder, engine
-        self.files = Archive(folder / "files")
-        self.key: SiteKey = read_key(folder / "site.key")
         self._reading = engine.execution_options(reading=True)
         # SQLite lets one write at a time, and who waits for it sleeps and looks again; a lock wakes the next at once
         self._turn: AbstractContextManager[object] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self.key: SiteKey = read_key(folder / "site.key", is_needed=self._knows_hashes)
+        self.files = Archive(folder / "files")
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -55,6 +56,10 @@ class Store:
         with _told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
+    def _knows_hashes(self) -> bool:
+        with self.read() as session:
+            return any(map(may_be_hash, session.scalars(select(Study.patient).distinct())))
+
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
@@ -64,8 +69,8 @@ class Store:
 def open_store(folder: str | Path, *, url: str | None = None) -> Store:
     """Open the store in `folder`, and make it where it is not there; `url`: a database elsewhere.
 
-    The tables are brought to this version of overread. Raises SettingsError for an address that is none and for a
-    folder that cannot be written, ServiceError where the database does not answer.
+    The tables are brought to this version of overread. Raises SettingsError for an address that is none, for a
+    folder that cannot be written and for a site's key that is lost, ServiceError where the database does not answer.
     """
     folder = Path(folder)
     try:
@@ -74,10 +79,14 @@ def open_store(folder: str | Path, *, url: str | None = None) -> Store:
         raise SettingsError(f"--store {folder} cannot be made: {fault.strerror}. Choose another folder.") from fault
     _check_writable(folder)
     engine = _engine(url or f"sqlite:///{folder / DATABASE}")
-    with _told():
-        migrate(engine, lock=folder / "migrate.lock")
-    remove_leftovers(folder)
-    return Store(folder, engine)
+    try:
+        with _told():
+            migrate(engine, lock=folder / "migrate.lock")
+        remove_leftovers(folder)
+        return Store(folder, engine)
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _check_writable(folder: Path) -> None:

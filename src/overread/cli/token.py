@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.name is None) != (args.what == "list"):
         words = "list takes no name" if args.name else f"{args.what} needs a NAME"
         raise SettingsError(f"{words}. Help: overread token --help")
-    store = open_store(args.store, url=args.database)
+    store = open_store(args.store, url=args.database, make=args.what == "add")
     try:
         with store.begin() as session:
             is_first = not had_accounts(session)

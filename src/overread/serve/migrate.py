@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from overread.disk import try_lock
-from overread.errors import ServiceError
+from overread.errors import ServiceError, SettingsError
 
 HEAD = "0001"
 """the newest step in migrations/versions"""
@@ -18,13 +18,19 @@ _LOCK = 0x6D696772
 _PATIENCE_S = 60.0
 
 
-def migrate(engine: Engine, *, lock: Path) -> None:
+def migrate(engine: Engine, *, lock: Path, make: bool = True) -> None:
     """Run the steps that are missing; nothing where there are none. One process at a time does it.
 
-    Raises ServiceError where the database was made by a newer overread.
+    make: whether a database without any is to get them. Raises SettingsError where it is not, and ServiceError where
+    the database was made by a newer overread.
     """
-    if _version(engine) == HEAD:
+    found = _version(engine)
+    if found == HEAD:
         return
+    if found is None and not make:
+        raise SettingsError(
+            "The database holds no store. Name the --store, and the --database, that overread serve was given."
+        )
     with _alone(engine, lock):
         found = _version(engine)
         if found == HEAD:

@@ -21,7 +21,7 @@ from overread.serve.migrate import migrate
 from overread.serve.tables import Study
 from overread.serve.trail import write_steps
 
-DATABASE = "store.sqlite"
+DATABASE, FILES = "store.sqlite", "files"
 _BUSY_S = 30
 _MOST_CONNECTIONS = 64
 """more than a server has threads"""
@@ -36,7 +36,7 @@ class Store:
         # SQLite lets one write at a time, and who waits for it sleeps and looks again; a lock wakes the next at once
         self._turn: AbstractContextManager[object] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self.key: SiteKey = read_key(folder / "site.key", is_needed=self._knows_hashes)
-        self.files = Archive(folder / "files")
+        self.files = Archive(folder / FILES)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -66,13 +66,14 @@ class Store:
         self.files.close()
 
 
-def open_store(folder: str | Path, *, url: str | None = None) -> Store:
-    """Open the store in `folder`, and make it where it is not there; `url`: a database elsewhere.
+def open_store(folder: str | Path, *, url: str | None = None, make: bool = True) -> Store:
+    """Open the store in `folder`; `url`: a database elsewhere. make: whether to make it where it is not there.
 
-    The tables are brought to this version of overread. Raises SettingsError for an address that is none, for a
-    folder that cannot be written and for a site's key that is lost, ServiceError where the database does not answer.
+    The tables are brought to this version of overread. Raises SettingsError for an address that is none, and for a
+    folder that cannot be written or holds no store, or not all of it; ServiceError where the database does not answer.
     """
     folder = Path(folder)
+    _check_there(folder, url, make=make)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -81,7 +82,7 @@ def open_store(folder: str | Path, *, url: str | None = None) -> Store:
     engine = _engine(url or f"sqlite:///{folder / DATABASE}")
     try:
         with _told():
-            migrate(engine, lock=folder / "migrate.lock")
+            migrate(engine, lock=folder / "migrate.lock", make=make)
         remove_leftovers(folder)
         return Store(folder, engine)
     except BaseException:
@@ -89,9 +90,22 @@ def open_store(folder: str | Path, *, url: str | None = None) -> Store:
         raise
 
 
+def _check_there(folder: Path, url: str | None, *, make: bool) -> None:
+    """Refuse a folder whose rows are elsewhere, or that holds no store where none is to be made."""
+    is_used = (folder / FILES).is_dir()  # looked for first: it is made after the rows
+    has_rows = url is not None or (folder / DATABASE).exists()
+    if is_used and not has_rows:
+        raise SettingsError(
+            f"--store {folder} has no {DATABASE}: its rows are in a database elsewhere: give --database. If they "
+            f"never were, bring {DATABASE} back from a backup."
+        )
+    if not make and not (has_rows and (is_used or url is None)):
+        raise SettingsError(f"--store {folder} holds no store. Name the folder that overread serve was given.")
+
+
 def _check_writable(folder: Path) -> None:
     """Say so where the folder, or what of it is there already, cannot be written: SQLite's own words do not."""
-    for path in (folder, folder / "files", folder / "files" / "incoming", folder / DATABASE):
+    for path in (folder, folder / FILES, folder / FILES / "incoming", folder / DATABASE):
         if path.exists() and not os.access(path, os.W_OK):
             raise SettingsError(
                 f"--store: {path} cannot be written, and a store that is only looked at is written to as well (locks "

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
                 token = add_account(session, args.name, args.role)
             elif args.what == "end":
                 end_account(session, args.name)
+            elif is_first:
+                print("No account was ever made here. Make the first: overread token add NAME", file=sys.stderr)
             else:
                 for account in list_accounts(session):
                     ended = f"ended {account.ended_at[:10]}" if account.ended_at else "good"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from overread.disk import try_lock
 from overread.errors import ServiceError, SettingsError
+from overread.serve.tables import Table
 
 HEAD = "0001"
 """the newest step in migrations/versions"""
@@ -46,10 +48,20 @@ def migrate(engine: Engine, *, lock: Path, make: bool = True) -> None:
 
 
 def _version(engine: Engine) -> str | None:
+    """The newest step that was run; None where there is none. Raises SettingsError for tables of others, or parts."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("select version_num from alembic_version")).scalar()
+        names, found = set(inspect(connection).get_table_names()), None
+        if "alembic_version" in names:
+            found = connection.execute(text("select version_num from alembic_version")).scalar()
+    ours = set(Table.metadata.tables)
+    wrong = ours - names if found == HEAD else ours & names if found is None else set()
+    if wrong or (found and not re.fullmatch(r"\d{4}", found)):
+        raise SettingsError(
+            "The store's database was not made by overread, or not all of it is there "
+            f"({', '.join(sorted(wrong)) or 'alembic_version'}). Give an empty one in UTF-8 (createdb -E UTF8 NAME), "
+            "or bring the store's own back from a backup."
+        )
+    return found
 
 
 def _run_steps(engine: Engine) -> None:

@@ -75,7 +75,7 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
+def postgres() -> Iterator[Callable[..., str]]:
     """A function that makes an empty database in a PostgreSQL of the tests' own."""
     if not PROGRAMS:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")

@@ -37,10 +37,10 @@ class Postgres:
         """Break off whatever it is doing, as a machine does that loses its power."""
         self._say("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
 
-    def make(self) -> str:
-        """The address of a new database."""
+    def make(self, *words: str) -> str:
+        """The address of a new database; words: of createdb."""
         self.n += 1
-        self._say("createdb", "-h", str(self.folder), "-U", "overread", f"store{self.n}")
+        self._say("createdb", "-h", str(self.folder), "-U", "overread", *words, f"store{self.n}")
         return f"postgresql://overread@/store{self.n}?host={self.folder}"
 
     def remove(self) -> None:

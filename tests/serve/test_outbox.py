@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -219,3 +220,42 @@ def test_a_real_pacs_that_knows_no_such_object_refuses_it_for_good(
     dataset.save_as(tmp_path / "private.dcm")
     sent = send(tmp_path / "private.dcm", parse_destination(pacs.by_dimse), own_aet="OVERREAD")
     assert (sent.outcome, sent.said) == ("refused", "it does not take this kind of object")
+
+
+def test_trouble_with_a_destination_is_a_line_of_the_log_when_it_begins_changes_and_ends(
+    store: Store, slices: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="overread")
+    bad, good = "http://user:geheim@127.0.0.1:1/nope", "PACS@127.0.0.1:1"
+    _put(store, slices[:2], bad, good)
+    said = {good: "0x0000 success", bad: "HTTP 404"}
+
+    def answer(path: Path, to: str) -> Sent:
+        is_taken = said[to].endswith("success")
+        return Sent(outcome="taken" if is_taken else "again", said=said[to])
+
+    outbox, _ = _outbox(store, answer)
+    heard = []
+    for words in ("HTTP 404", "HTTP 404", "no connection", "0x0000 success"):
+        said[bad] = words
+        _make_due(store)
+        outbox.send_due()
+        heard.append([(record.levelname, record.getMessage()) for record in caplog.records])
+        caplog.clear()
+    assert heard == [
+        [("WARNING", "http://127.0.0.1:1/nope takes no results: HTTP 404")],
+        [],
+        [("WARNING", "http://127.0.0.1:1/nope takes no results: no connection")],
+        [("INFO", "http://127.0.0.1:1/nope takes results again")],
+    ]
+
+
+def test_a_result_that_is_refused_for_good_is_a_line_of_the_log(
+    store: Store, slices: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    _put(store, slices[:2], "PACS@127.0.0.1:1")
+    outbox, _ = _outbox(store, lambda path, to: Sent(outcome="refused", said="0xC000 cannot understand"))
+    outbox.send_due()
+    assert [record.getMessage() for record in caplog.records] == [
+        "PACS@127.0.0.1:1 takes no results: 0xC000 cannot understand"
+    ]

@@ -14,10 +14,16 @@ from sqlalchemy.exc import DBAPIError
 from overread.errors import ServiceError, SettingsError
 from overread.serve import archive
 from overread.serve.archive import Archive
-from overread.serve.identity import read_key
+from overread.serve.identity import SiteKey, read_key
 from overread.serve.store import Store, open_store
 from overread.serve.tables import Account, Instance, Series, Step, Study, now
 from overread.serve.trail import record, verify
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """The address of an empty database; None for SQLite in the store."""
+    return request.getfixturevalue("postgres")() if request.param == "postgresql" else None
 
 
 def _account(name: str) -> Account:
@@ -229,3 +235,37 @@ def test_text_that_the_database_cannot_hold_is_no_fault_of_ours(store: Store) ->
     except ServiceError as fault:  # PostgreSQL knows no NUL in text
         faults.append((fault.kind, fault.status))
     assert faults in ([], [("not-understood", 422)])
+
+
+def _lose_key(folder: Path, url: str | None, *patients: str) -> None:
+    """A store with a study of each patient whose key is gone."""
+    store = open_store(folder, url=url)
+    with store.begin() as session:
+        for number, patient in enumerate(patients):
+            session.add(Study(uid=f"1.{number}", patient=patient, received_at=now(), changed_at=now(), sums={}))
+    store.close()
+    (folder / "site.key").unlink()
+
+
+def test_a_key_that_is_lost_is_not_replaced(tmp_path: Path, url: str | None) -> None:
+    _lose_key(tmp_path / "s", url, "", "P-17", read_key(tmp_path / "other.key").hash_patient("P-18"))
+    with pytest.raises(SettingsError, match=r"site\.key is not there.*backup"):
+        open_store(tmp_path / "s", url=url)
+    assert not (tmp_path / "s" / "site.key").exists()
+
+
+def test_a_key_by_which_nobody_was_hashed_is_made_anew(tmp_path: Path, url: str | None) -> None:
+    _lose_key(tmp_path / "s", url, "", "P-17", "a patient's name")
+    open_store(tmp_path / "s", url=url).close()
+    assert (tmp_path / "s" / "site.key").exists()
+
+
+def test_a_key_that_another_process_has_just_made_is_taken(tmp_path: Path) -> None:
+    """It comes, with a study that rests on it, between the look for the key and that for studies."""
+    made: list[SiteKey] = []
+
+    def is_needed() -> bool:
+        made.append(read_key(tmp_path / "a.key"))
+        return True
+
+    assert read_key(tmp_path / "a.key", is_needed=is_needed) == made[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from overread.cli.flags import add_flags, given_flags, number, whole_number
 from overread.errors import SettingsError
-from overread.settings import from_dict
+from overread.settings import between, from_dict
 
 ABOUT = """\
 Takes DICOM files, pictures and zip archives over HTTP, answers with what
@@ -70,9 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
     _check_tls(args)
+    between("requests-per-s", args.requests_per_s, 1, 100_000)
     import uvicorn
 
-    from overread.serve.accounts import n_accounts
+    from overread.serve.accounts import had_accounts, n_accounts
     from overread.serve.jobs import JobSettings
     from overread.serve.limits import IntakeSettings
     from overread.serve.logs import ready_logs
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
     store = open_store(args.store, url=args.database)
     with store.read() as session:
-        asks = n_accounts(session) > 0
+        asks, is_shut = had_accounts(session), n_accounts(session) == 0
     _check_listen(args, asks=asks)
     service = Service(
         store,
@@ -97,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
     address = f"http{'s' if args.tls_cert else ''}://{host}:{args.port}"
     whom = "whoever has a token" if asks else "whoever is on this machine"
     print(f"overread serves {service.model.name} on {address} to {whom} (Ctrl-C stops it).", file=sys.stderr)
+    if asks and is_shut:
+        print(
+            "! Every token was ended, so that nobody can come in. Make one: overread token add NAME", file=sys.stderr
+        )
     for mark in service.model.card.marks:
         print(f"! {mark}", file=sys.stderr)
     print(service.model.card.intended_use, file=sys.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from overread.cli.serve import add_store
-from overread.errors import ServiceError
 
 ABOUT = """\
 verify reads the whole audit trail, each step of which is bound to the one
@@ -33,11 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify; exit code 2 where something does not hold."""
     from overread.serve.proof import prove
-    from overread.serve.store import DATABASE, open_store
+    from overread.serve.store import open_store
 
-    if args.database is None and not (args.store / DATABASE).exists():
-        raise ServiceError(f"{args.store} holds no store. Name the folder that overread serve was given.")
-    store = open_store(args.store, url=args.database)
+    store = open_store(args.store, url=args.database, make=False)
     try:
         found = prove(store, expect=args.expect)
     finally:

@@ -71,9 +71,11 @@ def add_account(session: Session, name: str, role: str) -> str:
 
 def end_account(session: Session, name: str) -> None:
     """Take a token back, with all visits that began with it. Raises SettingsError."""
-    account = session.scalars(select(Account).where(Account.name == name, Account.ended_at == "")).first()
+    account = session.scalars(select(Account).where(Account.name == name)).first()
     if account is None:
         raise SettingsError(f"{name[:64]!r} has no account here. See: overread token list")
+    if account.ended_at:
+        raise SettingsError(f"{name!r} has no account any more: it was ended on {account.ended_at[:10]}.")
     account.ended_at = now()
     for visit in session.scalars(select(Visit).where(Visit.account_id == account.id)):
         session.delete(visit)
@@ -88,6 +90,11 @@ def list_accounts(session: Session) -> list[Account]:
 def n_accounts(session: Session) -> int:
     """How many accounts are good."""
     return session.scalar(select(func.count()).select_from(Account).where(Account.ended_at == "")) or 0
+
+
+def had_accounts(session: Session) -> bool:
+    """Whether an account was ever made: from then on the service asks, though each may have been ended."""
+    return session.scalars(select(Account.id).limit(1)).first() is not None
 
 
 class Gate:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +31,23 @@ class SiteKey:
         return hmac.new(self.secret, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:_SHOWN]
 
 
-def read_key(path: Path) -> SiteKey:
-    """The key in a file that only its owner may read; made where it is not there. Raises SettingsError."""
+def may_be_hash(patient: str) -> bool:
+    """Whether a patient's name in the store has the form of a hash, so that somebody's key made it."""
+    return re.fullmatch(rf"[0-9a-f]{{{_SHOWN}}}", patient) is not None
+
+
+def read_key(path: Path, *, is_needed: Callable[[], bool] = lambda: False) -> SiteKey:
+    """The key in a file that only its owner may read; made where it is not there.
+
+    is_needed: whether hashes rest on it already. A new key would lead to none of them: then it is not made. Raises
+    SettingsError.
+    """
+    # looked for again: another process may have made it, and hashed with it, since
+    if not path.exists() and is_needed() and not path.exists():
+        raise SettingsError(
+            f"{path} is not there, and patients were hashed with it: by another one they are not found again. "
+            "Bring it back from a backup."
+        )
     try:
         if not path.exists():
             write_once(path, secrets.token_hex(_BYTES) + "\n")

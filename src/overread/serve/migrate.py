@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from overread.disk import try_lock
-from overread.errors import ServiceError
+from overread.errors import ServiceError, SettingsError
+from overread.serve.tables import Table
 
 HEAD = "0001"
 """the newest step in migrations/versions"""
@@ -18,13 +20,19 @@ _LOCK = 0x6D696772
 _PATIENCE_S = 60.0
 
 
-def migrate(engine: Engine, *, lock: Path) -> None:
+def migrate(engine: Engine, *, lock: Path, make: bool = True) -> None:
     """Run the steps that are missing; nothing where there are none. One process at a time does it.
 
-    Raises ServiceError where the database was made by a newer overread.
+    make: whether a database without any is to get them. Raises SettingsError where it is not, and ServiceError where
+    the database was made by a newer overread.
     """
-    if _version(engine) == HEAD:
+    found = _version(engine)
+    if found == HEAD:
         return
+    if found is None and not make:
+        raise SettingsError(
+            "The database holds no store. Name the --store, and the --database, that overread serve was given."
+        )
     with _alone(engine, lock):
         found = _version(engine)
         if found == HEAD:
@@ -40,10 +48,20 @@ def migrate(engine: Engine, *, lock: Path) -> None:
 
 
 def _version(engine: Engine) -> str | None:
+    """The newest step that was run; None where there is none. Raises SettingsError for tables of others, or parts."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("select version_num from alembic_version")).scalar()
+        names, found = set(inspect(connection).get_table_names()), None
+        if "alembic_version" in names:
+            found = connection.execute(text("select version_num from alembic_version")).scalar()
+    ours = set(Table.metadata.tables)
+    wrong = ours - names if found == HEAD else ours & names if found is None else set()
+    if wrong or (found and not re.fullmatch(r"\d{4}", found)):
+        raise SettingsError(
+            "The store's database was not made by overread, or not all of it is there "
+            f"({', '.join(sorted(wrong)) or 'alembic_version'}). Give an empty one in UTF-8 (createdb -E UTF8 NAME), "
+            "or bring the store's own back from a backup."
+        )
+    return found
 
 
 def _run_steps(engine: Engine) -> None:

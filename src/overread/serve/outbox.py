@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from overread.serve.store import Store
 from overread.serve.tables import Sending, now
 from overread.serve.trail import record
 
+_log = logging.getLogger(__name__)
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 3600.0
 _LEASE_S = 300
@@ -40,6 +43,8 @@ class Outbox:
     """a file, and the destination as it was given"""
     has: Callable[[Path, str], bool]
     """whether a destination has the object of a file: asked where it may have come without our hearing of it"""
+    _trouble: dict[str, str] = field(default_factory=dict, init=False)
+    """what each destination said last that took nothing"""
 
     def send_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
         """Send all whose time has come, one after the other, until it is over; returns how many were taken."""
@@ -54,6 +59,7 @@ class Outbox:
             else:
                 sent = self.send(path, row.destination)
             self._note(sending_id, sent)
+            self._tell(row.destination, sent)
             n_taken += sent.outcome == "taken"
         return n_taken
 
@@ -91,6 +97,17 @@ class Outbox:
             row.sent_at = now() if sent.outcome == "taken" else ""
             did = "sent" if sent.outcome == "taken" else "could not send"
             record(session, who="node", did=did, subject=row.uid, to=row.destination, said=sent.said)
+
+    def _tell(self, destination: str, sent: Sent) -> None:
+        """Log that a destination takes nothing, or takes again: when that begins or changes its words."""
+        name = re.sub(r"^(https?://)[^/]*@", r"\1", destination)  # an address may hold a password
+        before = self._trouble.pop(destination, None)
+        if sent.outcome != "taken":
+            self._trouble[destination] = sent.said
+            if sent.said != before:
+                _log.warning("%s takes no results: %s", name, sent.said)
+        elif before is not None:
+            _log.info("%s takes results again", name)
 
     def release(self) -> None:
         """Give back what is marked as being sent: for the only process that sends, when it starts."""

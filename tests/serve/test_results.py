@@ -158,3 +158,24 @@ def test_codes_are_snomed_or_declared_as_our_own() -> None:
     for label in ("x" * 300, "Ω", "a b", ""):
         assert len(codes.class_code(label).value) <= 16
         assert len(codes.silence_code(label).meaning) <= 64
+
+
+def test_no_two_names_have_one_code() -> None:
+    for names in (
+        ("HER2+", "HER2-", "HER2", "her2", "her2+"),
+        ("<5 mm", ">5 mm", "5 mm", "5-mm", "5  mm", "5 mm "),
+        ("Grade I", "grade-i", "grade i", "GRADE I", "grade_i"),
+        ("腫瘍", "正常", "Tumör", "tum r"),
+    ):
+        for made in (codes.class_code, codes.probability_code, codes.silence_code):
+            values = [made(name).value for name in names]
+            assert len(set(values)) == len(names)
+            assert all(len(value) <= 16 and value.isascii() for value in values)
+
+
+def test_codes_stay_what_they_were() -> None:
+    """Older results are found by them."""
+    assert codes.probability_code("aneurysm").value == "p-aneurysm"
+    assert codes.class_code("grade i").value == "c-grade-i"
+    assert codes.class_code("a rare disease with a long name").value == "c-a-rare--1b77b3"
+    assert codes.class_code("Grade I").value == "c-grade-i-e4fc5a"

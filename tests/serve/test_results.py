@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,8 +68,64 @@ def test_a_validator_finds_no_error(answered: list[Answered], tmp_path: Path, is
     for name, made in (("sr", make_report(answered, MODEL, at=AT)), ("sc", _capture(answered))):
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(to_bytes(made))
-        said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
-        assert [line for line in said.splitlines() if "Error" in line] == []
+        assert _errors(path) == []
+
+
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        (None, "Muller^Jorg"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 192", "Müller^Žofie"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+    ],
+)
+@pytest.mark.parametrize("label", ["Tumör", "腫瘍"])
+def test_text_beyond_ascii_is_written_as_it_is(
+    answered: list[Answered], tmp_path: Path, character_set: Any, name: str, label: str
+) -> None:
+    """Whatever the source's own character set is, and its patient's name with it."""
+    source = answered[0].dataset
+    if character_set is not None:
+        source.SpecificCharacterSet = character_set
+    source.PatientName, source.OtherPatientNames = name, [name, "Doe^Jane"]
+    source.save_as(tmp_path / "source.dcm")
+    one = dataclasses.replace(
+        answered[0],
+        dataset=as_repeated(dcmread(tmp_path / "source.dcm")),
+        label=label,
+        probabilities={label: 0.75, "cancer": 0.25},
+        classes=(label,),
+        abstains="",
+    )
+    model = dataclasses.replace(
+        MODEL, name=f"{label} 1", classes=(label, "cancer"), intended_use=f"{label}?", marks=(f"{label}!",)
+    )
+    for whose in (model, MODEL):
+        (tmp_path / "sr.dcm").write_bytes(to_bytes(make_report([one], whose, at=AT)))
+        back = dcmread(tmp_path / "sr.dcm")
+        assert back.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(back.PatientName), [str(one) for one in back.OtherPatientNames]) == (name, [name, "Doe^Jane"])
+        said = {str(element.value) for element in back.iterall()}
+        assert {label, f"Probability of {label}", whose.name, whose.intended_use, *whose.marks} <= said
+        assert _errors(tmp_path / "sr.dcm") == []
+
+
+def _errors(path: Path) -> list[str]:
+    """What a validator says; nothing where it is not installed."""
+    if not DCIODVFY.exists():
+        return []
+    said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+    return [line for line in said.splitlines() if "Error" in line]
+
+
+def test_what_is_ascii_leaves_the_source_its_character_set(answered: list[Answered]) -> None:
+    source = answered[0].dataset
+    source.SpecificCharacterSet, source.PatientName = "ISO_IR 100", "Müller^Jörg"
+    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+        back = dcmread(io.BytesIO(to_bytes(made)))
+        assert (back.SpecificCharacterSet, back.PatientName) == ("ISO_IR 100", "Müller^Jörg")
 
 
 @pytest.mark.skipif(not DSRDUMP.exists(), reason="dcmtk is not installed (Debian: dcmtk)")

@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from overread.errors import ServiceError
 from overread.predict import UNLIKE
 from overread.serve import codes
+from overread.serve.sources import in_utf_8
 
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
 _LO = 64
@@ -59,13 +60,16 @@ def make_report(
 
     at: the time of the answers. number: which one of the study's it is, from 1. answers: a digest of all answers to
     the study, where these are some of them. Of the first image the whole header is wanted: patient and study are
-    taken from it. Unverified: no person has looked at it.
+    taken from it, with its character set where the report's own text is ASCII, else in UTF-8. Unverified: no person
+    has looked at it.
     """
     from highdicom import sr
 
     _check_one_study(answered)
-    sources = _sources(answered)
-    first, answers = sources[0], answers or digest(answered)
+    sources, answers = _sources(answered), answers or digest(answered)
+    if not _is_ascii(answered, model):
+        sources[0] = in_utf_8(sources[0])
+    first = sources[0]
     study = str(first.StudyInstanceUID)
     device = sr.ObserverContext(
         observer_type=codes.DEVICE,
@@ -243,6 +247,12 @@ def _check_one_study(answered: Sequence[Answered]) -> None:
 
 def _sources(answered: Sequence[Answered]) -> list[Dataset]:
     return list({str(one.dataset.SOPInstanceUID): one.dataset for one in answered}.values())
+
+
+def _is_ascii(answered: Sequence[Answered], model: ModelSaid) -> bool:
+    """Whether what a report says itself can stand in every character set."""
+    said = [(one.label, one.abstains, *one.classes, *one.probabilities) for one in answered]
+    return all(text.isascii() for texts in (*said, (model.name, model.intended_use, *model.marks)) for text in texts)
 
 
 def _date(dataset: Dataset, at: datetime) -> None:

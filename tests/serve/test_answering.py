@@ -46,6 +46,7 @@ def _many(slices: Sequence[Path], folder: Path, *, n_studies: int, n_each: int) 
         for study in range(n_studies):
             dataset = pydicom.dcmread(slices[(number + study) % len(slices)])
             dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.{study}", f"1.2.{study}.1"
+            dataset.PatientID = f"patient {study}"
             uid = f"1.2.{study}.1.{number}"
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
             found.append(folder / f"{uid}.dcm")

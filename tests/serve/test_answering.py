@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image as Picture
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from tests.serve.conftest import arrive
 
 from overread.data import stream
 from overread.data.image import Image, prepare
 from overread.predict import load
+from overread.serve import claims
 from overread.serve.answering import Answerer
 from overread.serve.apart import _Child
+from overread.serve.claims import Claims
 from overread.serve.intake import Intake
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.proof import prove
@@ -176,6 +178,36 @@ def test_what_a_killed_process_was_predicting_is_predicted_by_the_next_at_once(
         other.kill()
     living.claims.free_what_is_left()
     assert living.answer_waiting() == 4
+
+
+def test_what_takes_longer_than_a_claim_is_still_claimed(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another process would predict it, too."""
+    predict_files, others = model.predictor.predict_files, list[int]()
+    assert list(predict_files(slices[:1]))  # the first takes longer
+    monkeypatch.setattr(claims, "_CLAIM_S", 1.5)
+    _take(store, slices[:8])
+
+    def slowly(*args: Any, **more: Any) -> Iterator[Any]:
+        for p in predict_files(*args, **more):
+            time.sleep(0.3)
+            others.append(len(Claims(store).take()))
+            yield p
+
+    monkeypatch.setattr(model.predictor, "predict_files", slowly)
+    assert Answerer(store, model).answer_waiting() == 8
+    assert others == [0] * 8
+
+
+def test_claims_that_hold_for_long_cost_nothing(store: Store, slices: list[Path]) -> None:
+    _take(store, slices[:1])
+    mine, said = Claims(store), list[str]()
+    mine.take()
+    event.listen(store.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    for _ in range(1000):
+        mine.keep()
+    assert said == []
 
 
 def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(

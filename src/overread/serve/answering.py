@@ -139,13 +139,19 @@ class Answerer:
     def _answer_all(self, claimed: Sequence[Claimed]) -> None:
         paths = [self.store.files.path_of(image.sha256) for image in claimed]
         held: list[_Said] = []
-        for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+        for said in _by_image(claimed, self._keeping(self.model.predictor.predict_files(paths, maps=True))):
             held.append(said)
             if not said.is_all:
                 self._write(held)
                 held = []
         if held:
             self._write(held)
+
+    def _keeping(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """The predictions, while what is claimed stays so: large files take longer than a claim lasts."""
+        for p in predictions:
+            self.claims.keep()
+            yield p
 
     def _answer_alone(self, image: Claimed) -> None:
         """Predict one image; where that fails again it is told of, and not tried for ever."""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tests.serve.conftest import arrive
 
 from overread.data import stream
 from overread.data.image import Image, prepare
-from overread.predict import load
+from overread.errors import ServiceError
+from overread.predict import Prediction, load
 from overread.serve import claims
 from overread.serve.answering import Answerer
 from overread.serve.apart import _Child
@@ -224,6 +226,98 @@ def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(
     assert [row.state for row in rows] == ["answered", "refused", "answered"]
     assert "shows nothing" in rows[1].problem
     assert (study.n_answered, study.n_refused, study.n_frames) == (3, 1, 2)
+
+
+def _has_frames(store: Store, model: ServedModel, n: int, bad: Collection[int], put: pytest.MonkeyPatch) -> None:
+    """Have the images of a store n frames each, some of which cannot be used."""
+    with store.begin() as session:
+        session.execute(update(Instance).values(n_frames=n))
+
+    def predict_files(paths: Sequence[Path], **more: Any) -> Iterator[Prediction]:
+        for path, frame in itertools.product(paths, range(n)):
+            if frame in bad:
+                yield Prediction(path=str(path), frame=frame, label=None, probabilities={}, problem=f"{frame} is bad")
+            else:
+                yield Prediction(path=str(path), frame=frame, label="cancer", probabilities={"cancer": 1.0})
+
+    put.setattr(model.predictor, "predict_files", predict_files)
+
+
+@pytest.mark.parametrize(
+    ("bad", "state", "problem"),
+    [
+        (range(120, 200), "answered", "120 is bad"),
+        (range(80), "answered", "0 is bad"),
+        ([70], "answered", "70 is bad"),
+        (range(199), "answered", "0 is bad"),
+        (range(200), "refused", "0 is bad"),
+        ([], "answered", ""),
+    ],
+)
+def test_all_frames_decide_what_becomes_of_an_image(
+    store: Store,
+    model: ServedModel,
+    slices: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Collection[int],
+    state: str,
+    problem: str,
+) -> None:
+    """Though they are answered a piece at a time."""
+    _take(store, slices[:2])
+    _has_frames(store, model, 200, bad, monkeypatch)
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        rows = session.execute(select(Instance.state, Instance.problem)).all()
+        study = session.scalars(select(Study)).one()
+    assert rows == [(state, problem)] * 2
+    n_refused = 2 if state == "refused" else 0
+    assert (study.n_answered, study.n_refused, study.n_frames) == (2, n_refused, 2 * (200 - len(bad)))
+    assert prove(store).faults == ()
+
+
+def test_frames_that_were_answered_before_a_stop_decide_with_the_others(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _take(store, slices[:1])
+    _has_frames(store, model, 200, range(3, 200), monkeypatch)
+    answerer = Answerer(store, model)
+    write, n_written = answerer._write, itertools.count()
+
+    def write_once(held: Any) -> None:
+        if next(n_written):
+            raise ServiceError("The disk is full.", kind="store-full", status=507)
+        write(held)
+
+    monkeypatch.setattr(answerer, "_write", write_once)
+    with pytest.raises(ServiceError):
+        answerer.answer_waiting()
+    monkeypatch.setattr(answerer, "_write", write)
+    assert answerer.answer_waiting() == 1
+    with store.read() as session:
+        assert session.execute(select(Instance.state, Instance.problem)).all() == [("answered", "3 is bad")]
+    assert prove(store).faults == ()
+
+
+def test_an_image_that_ends_in_a_fault_keeps_the_answers_that_it_has(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _take(store, slices[:1])
+    _has_frames(store, model, 200, [], monkeypatch)
+    predict_files = model.predictor.predict_files
+
+    def fail(*args: Any, **more: Any) -> Iterator[Prediction]:
+        yield from itertools.islice(predict_files(*args, **more), 100)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(model.predictor, "predict_files", fail)
+    assert Answerer(store, model).answer_waiting() == 1
+    with store.read() as session:
+        row = session.scalars(select(Instance)).one()
+        study = session.scalars(select(Study)).one()
+    assert (row.state, study.n_refused, study.n_frames) == ("answered", 0, 63)
+    assert "a fault in overread" in row.problem
+    assert prove(store).faults == ()
 
 
 def test_the_proof_holds_and_finds_what_was_changed(store: Store, model: ServedModel, slices: list[Path]) -> None:

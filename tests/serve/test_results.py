@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def _odd(dataset: Dataset) -> Dataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientName = "Müller^Žofie"
     dataset.StudyID = ""
+    dataset.TimezoneOffsetFromUTC = "+0100"
     for name in ("AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "PatientSex"):
         if name in dataset:
             dataset[name].value = None
@@ -169,6 +172,45 @@ def test_the_same_answers_make_the_same_file(answered: list[Answered]) -> None:
     assert fewer.SOPInstanceUID != make_report(answered, MODEL, at=AT).SOPInstanceUID
     silent = [dataclasses.replace(one, abstains="no class is likely enough") for one in answered]
     assert digest(silent) != digest(answered)
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the system sets no time zone for a process")
+@pytest.mark.parametrize(
+    ("offset", "is_copied", "date", "hour"),
+    [
+        ("", False, "20260102", "12"),
+        ("-0500", True, "20260101", "22"),
+        ("+0545", True, "20260102", "08"),
+        ("CET", False, "20260102", "12"),
+        ("+1560", False, "20260102", "12"),
+        ("-9900", False, "20260102", "12"),
+    ],
+)
+def test_its_times_are_in_the_sources_zone(
+    answered: list[Answered], in_tokyo: None, offset: str, is_copied: bool, date: str, hour: str
+) -> None:
+    """They stand beside the study's own, which are the machine's where the source does not say."""
+    if offset:
+        answered[0].dataset.TimezoneOffsetFromUTC = offset
+    report, capture = make_report(answered, MODEL, at=AT), _capture(answered)
+    for made in (report, capture):
+        assert made.get("TimezoneOffsetFromUTC") == (offset if is_copied else None)
+        for name in ("Content", "Series", "InstanceCreation"):
+            assert (str(made[f"{name}Date"].value), str(made[f"{name}Time"].value)[:2]) == (date, hour)
+        for item in made.ContributingEquipmentSequence:
+            assert str(item.ContributionDateTime)[:10] == date + hour
+    assert (str(capture.DateOfSecondaryCapture), str(capture.TimeOfSecondaryCapture)[:2]) == (date, hour)
+    assert to_bytes(report) == to_bytes(make_report(answered, MODEL, at=AT))
+    assert to_bytes(capture) == to_bytes(_capture(answered))
 
 
 def test_it_stays_with_its_patient_and_study(answered: list[Answered]) -> None:

@@ -47,7 +47,7 @@ def copies(slices: Sequence[Path], folder: Path, n: int) -> list[Path]:
     found = []
     for number in range(n):
         dataset = pydicom.dcmread(slices[number % len(slices)])
-        dataset.StudyInstanceUID = f"1.2.3.{number // 4}"
+        dataset.StudyInstanceUID, dataset.PatientID = f"1.2.3.{number // 4}", f"patient {number // 4}"
         dataset.SeriesInstanceUID = f"1.2.3.{number // 4}.1"
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number // 4}.1.{number}"
         found.append(folder / f"{number}.dcm")

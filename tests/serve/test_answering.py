@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image as Picture
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from tests.serve.conftest import arrive
 
 from overread.data import stream
 from overread.data.image import Image, prepare
-from overread.predict import load
+from overread.errors import ServiceError
+from overread.predict import Prediction, load
+from overread.serve import claims
 from overread.serve.answering import Answerer
 from overread.serve.apart import _Child
+from overread.serve.claims import Claims
 from overread.serve.intake import Intake
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.proof import prove
@@ -46,6 +50,7 @@ def _many(slices: Sequence[Path], folder: Path, *, n_studies: int, n_each: int) 
         for study in range(n_studies):
             dataset = pydicom.dcmread(slices[(number + study) % len(slices)])
             dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"1.2.{study}", f"1.2.{study}.1"
+            dataset.PatientID = f"patient {study}"
             uid = f"1.2.{study}.1.{number}"
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
             found.append(folder / f"{uid}.dcm")
@@ -177,6 +182,36 @@ def test_what_a_killed_process_was_predicting_is_predicted_by_the_next_at_once(
     assert living.answer_waiting() == 4
 
 
+def test_what_takes_longer_than_a_claim_is_still_claimed(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another process would predict it, too."""
+    predict_files, others = model.predictor.predict_files, list[int]()
+    assert list(predict_files(slices[:1]))  # the first takes longer
+    monkeypatch.setattr(claims, "_CLAIM_S", 1.5)
+    _take(store, slices[:8])
+
+    def slowly(*args: Any, **more: Any) -> Iterator[Any]:
+        for p in predict_files(*args, **more):
+            time.sleep(0.3)
+            others.append(len(Claims(store).take()))
+            yield p
+
+    monkeypatch.setattr(model.predictor, "predict_files", slowly)
+    assert Answerer(store, model).answer_waiting() == 8
+    assert others == [0] * 8
+
+
+def test_claims_that_hold_for_long_cost_nothing(store: Store, slices: list[Path]) -> None:
+    _take(store, slices[:1])
+    mine, said = Claims(store), list[str]()
+    mine.take()
+    event.listen(store.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    for _ in range(1000):
+        mine.keep()
+    assert said == []
+
+
 def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(
     store: Store, model: ServedModel, slices: list[Path], tmp_path: Path
 ) -> None:
@@ -191,6 +226,98 @@ def test_an_image_that_cannot_be_decoded_is_refused_and_the_others_go_on(
     assert [row.state for row in rows] == ["answered", "refused", "answered"]
     assert "shows nothing" in rows[1].problem
     assert (study.n_answered, study.n_refused, study.n_frames) == (3, 1, 2)
+
+
+def _has_frames(store: Store, model: ServedModel, n: int, bad: Collection[int], put: pytest.MonkeyPatch) -> None:
+    """Have the images of a store n frames each, some of which cannot be used."""
+    with store.begin() as session:
+        session.execute(update(Instance).values(n_frames=n))
+
+    def predict_files(paths: Sequence[Path], **more: Any) -> Iterator[Prediction]:
+        for path, frame in itertools.product(paths, range(n)):
+            if frame in bad:
+                yield Prediction(path=str(path), frame=frame, label=None, probabilities={}, problem=f"{frame} is bad")
+            else:
+                yield Prediction(path=str(path), frame=frame, label="cancer", probabilities={"cancer": 1.0})
+
+    put.setattr(model.predictor, "predict_files", predict_files)
+
+
+@pytest.mark.parametrize(
+    ("bad", "state", "problem"),
+    [
+        (range(120, 200), "answered", "120 is bad"),
+        (range(80), "answered", "0 is bad"),
+        ([70], "answered", "70 is bad"),
+        (range(199), "answered", "0 is bad"),
+        (range(200), "refused", "0 is bad"),
+        ([], "answered", ""),
+    ],
+)
+def test_all_frames_decide_what_becomes_of_an_image(
+    store: Store,
+    model: ServedModel,
+    slices: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Collection[int],
+    state: str,
+    problem: str,
+) -> None:
+    """Though they are answered a piece at a time."""
+    _take(store, slices[:2])
+    _has_frames(store, model, 200, bad, monkeypatch)
+    Answerer(store, model).answer_waiting()
+    with store.read() as session:
+        rows = session.execute(select(Instance.state, Instance.problem)).all()
+        study = session.scalars(select(Study)).one()
+    assert rows == [(state, problem)] * 2
+    n_refused = 2 if state == "refused" else 0
+    assert (study.n_answered, study.n_refused, study.n_frames) == (2, n_refused, 2 * (200 - len(bad)))
+    assert prove(store).faults == ()
+
+
+def test_frames_that_were_answered_before_a_stop_decide_with_the_others(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _take(store, slices[:1])
+    _has_frames(store, model, 200, range(3, 200), monkeypatch)
+    answerer = Answerer(store, model)
+    write, n_written = answerer._write, itertools.count()
+
+    def write_once(held: Any) -> None:
+        if next(n_written):
+            raise ServiceError("The disk is full.", kind="store-full", status=507)
+        write(held)
+
+    monkeypatch.setattr(answerer, "_write", write_once)
+    with pytest.raises(ServiceError):
+        answerer.answer_waiting()
+    monkeypatch.setattr(answerer, "_write", write)
+    assert answerer.answer_waiting() == 1
+    with store.read() as session:
+        assert session.execute(select(Instance.state, Instance.problem)).all() == [("answered", "3 is bad")]
+    assert prove(store).faults == ()
+
+
+def test_an_image_that_ends_in_a_fault_keeps_the_answers_that_it_has(
+    store: Store, model: ServedModel, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _take(store, slices[:1])
+    _has_frames(store, model, 200, [], monkeypatch)
+    predict_files = model.predictor.predict_files
+
+    def fail(*args: Any, **more: Any) -> Iterator[Prediction]:
+        yield from itertools.islice(predict_files(*args, **more), 100)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(model.predictor, "predict_files", fail)
+    assert Answerer(store, model).answer_waiting() == 1
+    with store.read() as session:
+        row = session.scalars(select(Instance)).one()
+        study = session.scalars(select(Study)).one()
+    assert (row.state, study.n_refused, study.n_frames) == ("answered", 0, 63)
+    assert "a fault in overread" in row.problem
+    assert prove(store).faults == ()
 
 
 def test_the_proof_holds_and_finds_what_was_changed(store: Store, model: ServedModel, slices: list[Path]) -> None:

@@ -197,6 +197,62 @@ def test_a_series_belongs_to_one_study(store: Store, slices: list[Path], tmp_pat
     assert (_count(store, Study), _count(store, Instance)) == (1, 1)
 
 
+def _as_of(path: Path, to: Path, **values: Any) -> Path:
+    """An image, as one of another patient."""
+    dataset = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(dataset, name, value)
+    dataset.save_as(to)
+    return to
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_study_has_one_patient(store: Store, slices: list[Path], tmp_path: Path, keeps: bool) -> None:
+    """Else one patient's image would go out in another's report."""
+    patient = str(pydicom.dcmread(slices[0]).PatientID)
+    other = _as_of(slices[1], tmp_path / "other.dcm", PatientID="SECRET-7")
+    unknown = _as_of(slices[2], tmp_path / "unknown.dcm", PatientID="")
+    intake = Intake(store, IntakeSettings(keep_patient_ids=keeps))
+    together = intake.take([arrive(store, path) for path in (slices[0], other)], came_by="rest", who="me")
+    later = intake.take([arrive(store, path) for path in (other, unknown)], came_by="stow", who="me")
+    assert [getattr(one.problem, "kind", "") for one in (*together, *later)] == [
+        "",
+        "other-content",
+        "other-content",
+        "",
+    ]
+    for one in (together[1], later[0]):
+        words = str(one.problem)
+        assert "another patient" in words
+        for identifier in (patient, "SECRET-7", store.key.hash_patient(patient), store.key.hash_patient("SECRET-7")):
+            assert identifier not in words
+    assert (_count(store, Study), _count(store, Instance), len(_kept(store))) == (1, 2, 2)
+
+
+def test_a_patient_is_the_same_whether_ids_are_kept_or_hashed(store: Store, slices: list[Path]) -> None:
+    for path, keeps in zip(slices[3:5] + slices[2:6:3], (True, False, False, True), strict=True):
+        intake = Intake(store, IntakeSettings(keep_patient_ids=keeps))
+        (one,) = intake.take([arrive(store, path)], came_by="rest", who="me")
+        assert one.problem is None
+    assert _count(store, Study) == 2
+
+
+def test_a_study_whose_patient_was_unknown_is_the_first_ones_who_is_known(
+    store: Store, slices: list[Path], tmp_path: Path
+) -> None:
+    unknown = _as_of(slices[0], tmp_path / "unknown.dcm", PatientID="")
+    other = _as_of(slices[2], tmp_path / "other.dcm", PatientID="SECRET-7")
+    found = [
+        taken
+        for path in (unknown, slices[1], other)
+        for taken in Intake(store).take([arrive(store, path)], came_by="rest", who="me")
+    ]
+    assert [getattr(one.problem, "kind", "") for one in found] == ["", "", "other-content"]
+    with store.read() as session:
+        kept = session.scalars(select(Study.patient)).one()
+    assert kept == store.key.hash_patient(str(pydicom.dcmread(slices[1]).PatientID))
+
+
 @pytest.mark.parametrize("text", ["head\x00<b>", "\x00", "a\tb\r\nc\x1b[31m"])
 def test_control_characters_are_not_kept(store: Store, slices: list[Path], tmp_path: Path, text: str) -> None:
     """PostgreSQL takes no NUL, and an error there would refuse the files that came along as well."""
@@ -205,7 +261,7 @@ def test_control_characters_are_not_kept(store: Store, slices: list[Path], tmp_p
         dataset.BodyPartExamined = dataset.Modality = dataset.PatientID = text
         dataset.save_as(tmp_path / "odd.dcm")
     intake = Intake(store, IntakeSettings(keep_patient_ids=True))
-    found = intake.take([arrive(store, path) for path in (tmp_path / "odd.dcm", slices[1])], came_by="rest", who="me")
+    found = intake.take([arrive(store, path) for path in (tmp_path / "odd.dcm", slices[4])], came_by="rest", who="me")
     assert [one.problem for one in found] == [None, None]
     with store.read() as session:
         rows = [(row.description, row.patient, row.series[0].modality) for row in session.scalars(select(Study))]

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 
 from overread.serve.outbox import Outbox, enqueue
 from overread.serve.peers import has, parse_destination, send
-from overread.serve.statuses import Sent
-from overread.serve.store import Store, open_store
+from overread.serve.statuses import Sent, outcome_of
+from overread.serve.store import Store
 from overread.serve.tables import Sending, Study, now
 
 _DIES_AFTER_SENDING = """
@@ -34,15 +36,9 @@ def send_and_die(path, to):
     print(send(path, parse_destination(to), own_aet="OVERREAD").outcome, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-Outbox(store=open_store(sys.argv[1]), send=send_and_die, has=lambda path, to: False).send_due()
+store = open_store(sys.argv[1], url=sys.argv[2] or None)
+Outbox(store=store, send=send_and_die, has=lambda path, to: False).send_due()
 """
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 def _put(store: Store, files: list[Path], *destinations: str) -> None:
@@ -122,6 +118,57 @@ def test_one_try_finds_out_that_a_destination_is_away(store: Store, slices: list
     assert [n_tries for state, n_tries, _ in _states(store) if state == "waiting"] == [2, 0, 0, 0, 0]
 
 
+def test_a_destination_that_hangs_holds_up_no_other(
+    store: Store, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One try finds that out, too; each further object of which nothing is heard doubles the wait for the rest."""
+    monkeypatch.setattr("overread.serve.outbox.random.uniform", lambda low, high: 1.0)
+    _put(store, slices[:4], "HANGS@127.0.0.1:1", "PACS@127.0.0.1:1")
+    tried: list[str] = []
+
+    def answer(path: Path, to: str) -> Sent:
+        tried.append(to)
+        return outcome_of(None if to.startswith("HANGS") else 0)
+
+    line, asked = _outbox(store, answer)
+    assert line.send_due() == 4
+    assert Counter(tried) == {"HANGS@127.0.0.1:1": 1, "PACS@127.0.0.1:1": 4}
+    assert [state for state, _, _ in _states(store)][::2] == ["sending", "waiting", "waiting", "waiting"]
+    for wait in (5, 10, 20):
+        with store.read() as session:
+            waiting = session.scalars(select(Sending.next_at).where(Sending.state == "waiting")).all()
+        assert {round(_seconds_until(at)) for at in waiting} == {wait}
+        with store.begin() as session:
+            session.execute(update(Sending).where(Sending.state == "waiting").values(next_at=now()))
+        assert line.send_due() == 0
+    assert (len(tried), asked) == (8, [])
+    _make_due(store)
+    assert line.send_due() == 0
+    assert asked == ["HANGS@127.0.0.1:1"]
+
+
+def test_objects_that_break_the_connection_hold_up_no_others_for_ever(
+    store: Store, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overread.serve.outbox.FIRST_WAIT_S", 0.01)
+    _put(store, slices[:6], "PACS@127.0.0.1:1")
+    with store.read() as session:
+        deadly = session.scalars(select(Sending.sha256).order_by(Sending.id)).all()[:2]
+
+    def answer(path: Path, to: str) -> Sent:
+        return outcome_of(None if path.name in deadly else 0)
+
+    line, _ = _outbox(store, answer)
+    until, n_taken = time.monotonic() + 20, 0
+    while n_taken < 4 and time.monotonic() < until:
+        n_taken += line.send_due()
+    assert [state for state, _, _ in _states(store)] == ["sending"] * 2 + ["sent"] * 4
+
+
+def _seconds_until(at: str) -> float:
+    return (datetime.fromisoformat(at) - datetime.now(UTC)).total_seconds()
+
+
 def test_a_refusal_of_one_object_is_no_obstacle_for_the_others(store: Store, slices: list[Path]) -> None:
     _put(store, slices[:3], "PACS@127.0.0.1:1")
     outcomes = iter(["refused", "again", "taken"])
@@ -169,6 +216,30 @@ def test_two_processes_send_nothing_twice(store: Store, slices: list[Path]) -> N
     assert len(sent) == len(set(sent)) == 48
 
 
+def test_two_processes_that_hear_nothing_do_not_stop_each_other(
+    store: Store, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overread.serve.outbox.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("overread.serve.outbox.LONGEST_WAIT_S", 0.001)
+    _put(store, slices, "PACS@127.0.0.1:1")
+    until, faults = time.monotonic() + 2, list[Exception]()
+
+    def work() -> None:
+        try:
+            while time.monotonic() < until:
+                _outbox(store, lambda path, to: outcome_of(None))[0].send_due(lambda: time.monotonic() > until)
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert max(n_tries for _, n_tries, _ in _states(store)) > 1
+
+
 @pytest.fixture(scope="module")
 def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     if not PROGRAM.exists():
@@ -185,7 +256,8 @@ def test_killed_behind_its_sending_it_asks_and_does_not_send_again(
 ) -> None:
     destination = getattr(pacs, way)
     _put(store, [slices[number]], destination)
-    words = [sys.executable, "-c", _DIES_AFTER_SENDING, str(store.folder)]
+    url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
+    words = [sys.executable, "-c", _DIES_AFTER_SENDING, str(store.folder), url]
     killed = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "taken\n")
     assert _states(store) == [("sending", 1, "")]

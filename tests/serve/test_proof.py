@@ -209,21 +209,18 @@ def test_a_store_at_work_holds_at_every_moment(filled: Store, model: ServedModel
     assert faults == []
 
 
-def test_an_image_that_ends_in_a_fault_after_its_frames_were_answered_holds(
-    filled: Store, model: ServedModel
-) -> None:
+def test_an_image_that_ends_in_a_fault_after_a_frame_was_answered_holds(filled: Store, model: ServedModel) -> None:
     """No answer says so then, but the trail does."""
     with filled.begin() as session:
         session.execute(text("update instance set n_frames = 3 where state = 'waiting'"))
     (image,) = (answerer := Answerer(filled, model)).claims.take()
-    first, fault = (
-        Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem=words)
-        for words in ("cannot be decoded", "cannot be predicted")
-    )
+    first = Prediction(path=image.sha256, frame=0, label="cancer", probabilities={"cancer": 1.0})
+    fault = Prediction(path=image.sha256, frame=0, label=None, probabilities={}, problem="cannot be predicted")
     answerer._write([answering._Said(image, [first], False)])
     assert prove(filled).faults == ()
     answerer._write([answering._Said(image, [fault], True)])
     assert _first(filled, "select problem from instance where id = 9") == "cannot be predicted"
+    assert _first(filled, "select state from instance where id = 9") == "answered"
     assert prove(filled).faults == ()
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +55,7 @@ def _odd(dataset: Dataset) -> Dataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientName = "Müller^Žofie"
     dataset.StudyID = ""
+    dataset.TimezoneOffsetFromUTC = "+0100"
     for name in ("AccessionNumber", "ReferringPhysicianName", "PatientBirthDate", "PatientSex"):
         if name in dataset:
             dataset[name].value = None
@@ -66,8 +71,64 @@ def test_a_validator_finds_no_error(answered: list[Answered], tmp_path: Path, is
     for name, made in (("sr", make_report(answered, MODEL, at=AT)), ("sc", _capture(answered))):
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(to_bytes(made))
-        said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
-        assert [line for line in said.splitlines() if "Error" in line] == []
+        assert _errors(path) == []
+
+
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        (None, "Muller^Jorg"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 192", "Müller^Žofie"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+    ],
+)
+@pytest.mark.parametrize("label", ["Tumör", "腫瘍"])
+def test_text_beyond_ascii_is_written_as_it_is(
+    answered: list[Answered], tmp_path: Path, character_set: Any, name: str, label: str
+) -> None:
+    """Whatever the source's own character set is, and its patient's name with it."""
+    source = answered[0].dataset
+    if character_set is not None:
+        source.SpecificCharacterSet = character_set
+    source.PatientName, source.OtherPatientNames = name, [name, "Doe^Jane"]
+    source.save_as(tmp_path / "source.dcm")
+    one = dataclasses.replace(
+        answered[0],
+        dataset=as_repeated(dcmread(tmp_path / "source.dcm")),
+        label=label,
+        probabilities={label: 0.75, "cancer": 0.25},
+        classes=(label,),
+        abstains="",
+    )
+    model = dataclasses.replace(
+        MODEL, name=f"{label} 1", classes=(label, "cancer"), intended_use=f"{label}?", marks=(f"{label}!",)
+    )
+    for whose in (model, MODEL):
+        (tmp_path / "sr.dcm").write_bytes(to_bytes(make_report([one], whose, at=AT)))
+        back = dcmread(tmp_path / "sr.dcm")
+        assert back.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(back.PatientName), [str(one) for one in back.OtherPatientNames]) == (name, [name, "Doe^Jane"])
+        said = {str(element.value) for element in back.iterall()}
+        assert {label, f"Probability of {label}", whose.name, whose.intended_use, *whose.marks} <= said
+        assert _errors(tmp_path / "sr.dcm") == []
+
+
+def _errors(path: Path) -> list[str]:
+    """What a validator says; nothing where it is not installed."""
+    if not DCIODVFY.exists():
+        return []
+    said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, timeout=60).stderr
+    return [line for line in said.splitlines() if "Error" in line]
+
+
+def test_what_is_ascii_leaves_the_source_its_character_set(answered: list[Answered]) -> None:
+    source = answered[0].dataset
+    source.SpecificCharacterSet, source.PatientName = "ISO_IR 100", "Müller^Jörg"
+    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+        back = dcmread(io.BytesIO(to_bytes(made)))
+        assert (back.SpecificCharacterSet, back.PatientName) == ("ISO_IR 100", "Müller^Jörg")
 
 
 @pytest.mark.skipif(not DSRDUMP.exists(), reason="dcmtk is not installed (Debian: dcmtk)")
@@ -111,6 +172,45 @@ def test_the_same_answers_make_the_same_file(answered: list[Answered]) -> None:
     assert fewer.SOPInstanceUID != make_report(answered, MODEL, at=AT).SOPInstanceUID
     silent = [dataclasses.replace(one, abstains="no class is likely enough") for one in answered]
     assert digest(silent) != digest(answered)
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the system sets no time zone for a process")
+@pytest.mark.parametrize(
+    ("offset", "is_copied", "date", "hour"),
+    [
+        ("", False, "20260102", "12"),
+        ("-0500", True, "20260101", "22"),
+        ("+0545", True, "20260102", "08"),
+        ("CET", False, "20260102", "12"),
+        ("+1560", False, "20260102", "12"),
+        ("-9900", False, "20260102", "12"),
+    ],
+)
+def test_its_times_are_in_the_sources_zone(
+    answered: list[Answered], in_tokyo: None, offset: str, is_copied: bool, date: str, hour: str
+) -> None:
+    """They stand beside the study's own, which are the machine's where the source does not say."""
+    if offset:
+        answered[0].dataset.TimezoneOffsetFromUTC = offset
+    report, capture = make_report(answered, MODEL, at=AT), _capture(answered)
+    for made in (report, capture):
+        assert made.get("TimezoneOffsetFromUTC") == (offset if is_copied else None)
+        for name in ("Content", "Series", "InstanceCreation"):
+            assert (str(made[f"{name}Date"].value), str(made[f"{name}Time"].value)[:2]) == (date, hour)
+        for item in made.ContributingEquipmentSequence:
+            assert str(item.ContributionDateTime)[:10] == date + hour
+    assert (str(capture.DateOfSecondaryCapture), str(capture.TimeOfSecondaryCapture)[:2]) == (date, hour)
+    assert to_bytes(report) == to_bytes(make_report(answered, MODEL, at=AT))
+    assert to_bytes(capture) == to_bytes(_capture(answered))
 
 
 def test_it_stays_with_its_patient_and_study(answered: list[Answered]) -> None:
@@ -158,3 +258,24 @@ def test_codes_are_snomed_or_declared_as_our_own() -> None:
     for label in ("x" * 300, "Ω", "a b", ""):
         assert len(codes.class_code(label).value) <= 16
         assert len(codes.silence_code(label).meaning) <= 64
+
+
+def test_no_two_names_have_one_code() -> None:
+    for names in (
+        ("HER2+", "HER2-", "HER2", "her2", "her2+"),
+        ("<5 mm", ">5 mm", "5 mm", "5-mm", "5  mm", "5 mm "),
+        ("Grade I", "grade-i", "grade i", "GRADE I", "grade_i"),
+        ("腫瘍", "正常", "Tumör", "tum r"),
+    ):
+        for made in (codes.class_code, codes.probability_code, codes.silence_code):
+            values = [made(name).value for name in names]
+            assert len(set(values)) == len(names)
+            assert all(len(value) <= 16 and value.isascii() for value in values)
+
+
+def test_codes_stay_what_they_were() -> None:
+    """Older results are found by them."""
+    assert codes.probability_code("aneurysm").value == "p-aneurysm"
+    assert codes.class_code("grade i").value == "c-grade-i"
+    assert codes.class_code("a rare disease with a long name").value == "c-a-rare--1b77b3"
+    assert codes.class_code("Grade I").value == "c-grade-i-e4fc5a"

@@ -119,22 +119,33 @@ def test_nobody_there_is_away_and_certain(slices: list[Path]) -> None:
     assert (by_dimse.outcome, by_dimse.uncertain, by_dimse.away) == ("again", False, True)
 
 
+_HAS_IT = '{"00080018": {"vr": "UI", "Value": ["UID"]}}'
+
+
 @pytest.mark.parametrize(
     ("status", "body", "there"),
     [
-        (200, b'[{"a": 1}]', True),
-        (200, b"[]", False),
-        (204, b"", False),
-        (500, b"[1]", False),
-        (200, b"<html>", False),
+        (200, f"[{_HAS_IT}]", True),
+        (200, f'[3, {{"00080018": {{"vr": "UI", "Value": ["1.2.3"]}}}}, {_HAS_IT}]', True),
+        (200, '[{"00080018": {"vr": "UI", "Value": ["1.2.3"]}}]', False),
+        (200, '[{"00081155": {"vr": "UI", "Value": ["UID"]}}]', False),
+        (200, '[{"00080018": {"vr": "UI"}}]', False),
+        (200, _HAS_IT, False),
+        (200, '["UID"]', False),
+        (200, "[]", False),
+        (200, "7", False),
+        (204, "", False),
+        (500, f"[{_HAS_IT}]", False),
+        (200, "<html>", False),
     ],
 )
 def test_whether_a_service_has_an_object(
-    service: Any, slices: list[Path], status: int, body: bytes, there: bool
+    service: Any, slices: list[Path], status: int, body: str, there: bool
 ) -> None:
-    url, heard = service(status, body)
-    assert has(slices[0], parse_destination(url), own_aet="TEST") is there
+    """Also a service that looks for nothing and answers with other objects, or with all that it has."""
     dataset = pydicom.dcmread(slices[0])
+    url, heard = service(status, body.replace("UID", str(dataset.SOPInstanceUID)).encode())
+    assert has(slices[0], parse_destination(url), own_aet="TEST") is there
     assert heard[0][0] == (
         f"/dicom-web/studies/{dataset.StudyInstanceUID}/instances?SOPInstanceUID={dataset.SOPInstanceUID}"
     )

@@ -42,8 +42,10 @@ _IMAGES = (
     .join(Instance.series)
     .where(Instance.id.in_(_IDS))
 )
-_KNOWN = select(Answer.instance_id, Answer.frame).where(
-    Answer.instance_id.in_(_IDS), Answer.model == bindparam("model")
+_KNOWN = (
+    select(Answer.instance_id, Answer.frame, Answer.problem)
+    .where(Answer.instance_id.in_(_IDS), Answer.model == bindparam("model"))
+    .order_by(Answer.frame)
 )
 
 
@@ -139,13 +141,19 @@ class Answerer:
     def _answer_all(self, claimed: Sequence[Claimed]) -> None:
         paths = [self.store.files.path_of(image.sha256) for image in claimed]
         held: list[_Said] = []
-        for said in _by_image(claimed, self.model.predictor.predict_files(paths, maps=True)):
+        for said in _by_image(claimed, self._keeping(self.model.predictor.predict_files(paths, maps=True))):
             held.append(said)
             if not said.is_all:
                 self._write(held)
                 held = []
         if held:
             self._write(held)
+
+    def _keeping(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """The predictions, while what is claimed stays so: large files take longer than a claim lasts."""
+        for p in predictions:
+            self.claims.keep()
+            yield p
 
     def _answer_alone(self, image: Claimed) -> None:
         """Predict one image; where that fails again it is told of, and not tried for ever."""
@@ -179,7 +187,8 @@ class Answerer:
                     add_answer(study, p, model=self.model.sha256)
                 end: dict[str, Any] = {}
                 if said.is_all and row.state == "waiting":  # else its claim ran out, and another was quicker
-                    end = _end(row, study, said.predictions)
+                    known = [problem for (image, _), problem in there.items() if image == row.id]
+                    end = _end(row, study, [*known, *(p.problem or "" for p in said.predictions)])
                     ends.append(end)
                 self._tell(session, row, [answer for answer, _ in new], end)
             if answers:
@@ -199,14 +208,15 @@ class Answerer:
 
     def _lock(
         self, session: Session, ids: Sequence[int]
-    ) -> tuple[dict[int, _Row], dict[int, Study], set[tuple[int, int]]]:
-        """Images, their studies, and which frames this model has answered: as they stay until the transaction ends.
+    ) -> tuple[dict[int, _Row], dict[int, Study], dict[tuple[int, int], str]]:
+        """Images, their studies, and of each frame that this model has looked at its problem, if any.
 
-        The studies come first, in the order of their IDs: who writes in another order may have to wait for ever.
+        All of it stays as it is until the transaction ends. The studies come first, in the order of their IDs: who
+        writes in another order may have to wait for ever.
         """
         these = {"ids": ids, "model": self.model.sha256}
         studies = session.scalars(_STUDIES, these).all()
-        there = {(instance, frame) for instance, frame in session.execute(_KNOWN, these)}
+        there = {(instance, frame): problem for instance, frame, problem in session.execute(_KNOWN, these)}
         rows = {found.id: found for found in (_Row(*row) for row in session.execute(_IMAGES, these))}
         return rows, {study.id: study for study in studies}, there
 
@@ -229,13 +239,15 @@ class Answerer:
         }
 
 
-def _end(row: _Row, study: Study, predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Note with the study that an image has been looked at; returns what the image's row becomes."""
-    problems = [p.problem for p in predictions if p.problem]
-    state = "refused" if len(problems) == len(predictions) else "answered"
+def _end(row: _Row, study: Study, problems: Sequence[str]) -> dict[str, Any]:
+    """Note with the study that an image has been looked at; returns what the image's row becomes.
+
+    problems: of each of its frames, in their order; empty where it has an answer. One that has is enough.
+    """
+    state = "refused" if all(problems) else "answered"
     study.n_answered += 1
     study.n_refused += state == "refused"
-    problem = _without_path(problems[0], row.sha256) if problems else ""
+    problem = _without_path(next(filter(None, problems), ""), row.sha256)
     return {"id": row.id, "state": state, "problem": problem, "claimed_by": "", "claimed_until": ""}
 
 

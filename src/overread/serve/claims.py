@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Claims:
         self._store, self._me = store, store.files.name
         self._owed, self._lock_owed = set[int](), threading.Lock()
         """images that were claimed here, and whose answers could not be written"""
+        self._renew_at, self._lock_renewal = time.monotonic() + _CLAIM_S / 2, threading.Lock()
 
     def take(self) -> list[Claimed]:
         """Take the images that have waited longest, so that no other process predicts them too."""
@@ -59,6 +61,21 @@ class Claims:
                     update(Instance).where(Instance.id.in_(ids)).values(claimed_by=self._me, claimed_until=until)
                 )
             return claimed
+
+    def keep(self) -> None:
+        """Renew what is claimed here, when half of its time may be over: whoever is still at work says so often."""
+        with self._lock_renewal:
+            if time.monotonic() < self._renew_at:
+                return
+            self._renew_at = time.monotonic() + _CLAIM_S / 2
+        mine = select(Instance.id).where(Instance.state == "waiting", Instance.claimed_by == self._me)
+        # what another thread is ending is left to it: two that wait for each other would be given up
+        unlocked = mine.with_for_update(skip_locked=True, key_share=True)
+        with self._store.begin() as session:
+            session.execute(
+                update(Instance).where(Instance.id.in_(unlocked)).values(claimed_until=_later(_CLAIM_S)),
+                execution_options={"synchronize_session": False},
+            )
 
     @contextmanager
     def _taking_owed(self) -> Iterator[set[int]]:

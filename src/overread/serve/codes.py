@@ -40,6 +40,8 @@ _PROCEDURES = {
 }
 _IMAGING = Code("363679005", "SCT", "Imaging procedure")
 _CODE_LENGTH, _MEANING_LENGTH = 16, 64
+_READABLE = re.compile(r"[a-z0-9]+( [a-z0-9]+)*")
+"""names that their code alone gives back: "grade i" and no other is `grade-i`"""
 
 
 def class_code(label: str) -> Code:
@@ -73,10 +75,10 @@ def declare(report: Dataset) -> None:
 
 
 def _own(kind: str, text: str, meaning: str) -> Code:
-    """A private code: readable where it fits into 16 characters, else its start and a hash (PS3.3 8.1)."""
+    """A private code (PS3.3 8.1): readable where it fits and no other text has it, else with a hash."""
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     value = f"{kind}-{plain}"
-    if len(value) > _CODE_LENGTH or not plain:
+    if len(value) > _CODE_LENGTH or not _READABLE.fullmatch(text):
         value = f"{value[:9]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     return Code(value, SCHEME, meaning[:_MEANING_LENGTH])
 

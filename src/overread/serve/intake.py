@@ -17,7 +17,7 @@ from overread.serve.gathering import Gathering
 from overread.serve.limits import OWN_RESULT, IntakeSettings, read_allowed
 from overread.serve.rows import Rows
 from overread.serve.store import Store
-from overread.serve.tables import Instance, Sending, now
+from overread.serve.tables import Instance, Sending, Study, now
 from overread.serve.trail import record
 
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
@@ -166,6 +166,9 @@ class Intake:
         series = rows.series.get(file.series)
         if series is not None and series.study.uid != file.study:
             return Taken(name=name, problem=_other_study(name))
+        study = rows.studies.get(file.study)
+        if study is not None and not self._is_of(study, file.header.patient):
+            return Taken(name=name, problem=_other_patient(name))
         if not self.store.files.path_of(file.sha256).exists():
             return Taken(name=name, problem=_let_go_meanwhile(name))
         self._add(rows, file, came_by)
@@ -175,11 +178,12 @@ class Intake:
         header, tags, at = file.header, file.header.tags, now()
         study = rows.studies.get(file.study) or rows.add_study(
             uid=file.study,
-            patient=_plain(self._patient(header.patient) or "")[:64],
+            patient="",
             description=_plain(tags.get("body_part", "")),
             taken_on=tags.get("month", ""),
             received_at=at,
         )
+        study.patient = study.patient or self._patient(header.patient)
         study.changed_at = at
         study.n_images += 1
         series = rows.series.get(file.series) or rows.add_series(
@@ -199,8 +203,18 @@ class Intake:
             received_at=at,
         )
 
-    def _patient(self, patient: str | None) -> str | None:
-        return patient if self.settings.keep_patient_ids else self.store.key.hash_patient(patient)
+    def _patient(self, patient: str | None) -> str:
+        """A patient's ID as the store keeps it."""
+        return _kept(patient) if self.settings.keep_patient_ids else self.store.key.hash_patient(patient)
+
+    def _is_of(self, study: Study, patient: str | None) -> bool:
+        """Whether a study can be this patient's; its row may be of a time when IDs were kept otherwise."""
+        hashed = self.store.key.hash_patient(patient)
+        return not (study.patient and hashed) or study.patient in (hashed, _kept(patient))
+
+
+def _kept(patient: str | None) -> str:
+    return _plain(patient or "")[:64]
 
 
 def _uid(text: str | None, what: str) -> str:
@@ -238,6 +252,15 @@ def _other_study(name: str) -> ServiceError:
     return ServiceError(
         f"{name} is of a series that is here already, in another study; a series has one study (PS3.3 A.1.2). "
         "Send it under the UID of a series of its own.",
+        kind="other-content",
+        status=409,
+    )
+
+
+def _other_patient(name: str) -> ServiceError:
+    return ServiceError(
+        f"{name} is of another patient than the images of its study that are here already; a study has one patient "
+        "(PS3.3 A.1.2). Send it under the UID of a study of its own, or correct its patient ID.",
         kind="other-content",
         status=409,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from overread.serve.statuses import Sent
@@ -21,6 +21,7 @@ from overread.serve.trail import record
 _log = logging.getLogger(__name__)
 FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 3600.0
+_ON_ITS_WAY = ("waiting", "sending")
 _LEASE_S = 300
 """a sending that has not ended after so long belongs to a process that is gone"""
 
@@ -68,7 +69,7 @@ class Outbox:
         with self.store.begin() as session:
             row = session.scalars(
                 select(Sending)
-                .where(Sending.state.in_(("waiting", "sending")), Sending.next_at <= now())
+                .where(Sending.state.in_(_ON_ITS_WAY), Sending.next_at <= now())
                 .order_by(Sending.next_at, Sending.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -85,13 +86,7 @@ class Outbox:
             row = session.get_one(Sending, sending_id)
             row.last_said = sent.said
             if sent.outcome == "again":
-                wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(row.n_tries - 1, 12))
-                row.state, row.next_at = (
-                    "sending" if sent.uncertain else "waiting",
-                    _later(wait * random.uniform(0.8, 1.2)),
-                )
-                if sent.away:
-                    _put_off(session, row.destination, row.next_at)
+                _put_off(session, row, sent)
                 return
             row.state = "sent" if sent.outcome == "taken" else "refused"
             row.sent_at = now() if sent.outcome == "taken" else ""
@@ -115,13 +110,34 @@ class Outbox:
             session.execute(update(Sending).where(Sending.state == "sending").values(next_at=now()))
 
 
-def _put_off(session: Session, destination: str, until: str) -> None:
-    """Let all that waits for a destination wait as long: one try finds out whether it is back."""
-    session.execute(
-        update(Sending)
-        .where(Sending.destination == destination, Sending.state == "waiting", Sending.next_at < until)
-        .values(next_at=until)
-    )
+def _put_off(session: Session, row: Sending, sent: Sent) -> None:
+    """Let a result wait, and all others for its destination where that is away, or nothing was heard from it.
+
+    One try finds out whether it is back. It may lie with this object that nothing was heard: its own wait grows with
+    its tries, that of the others only with the number of such objects, so that they come to be tried before it.
+    """
+    row.state, row.next_at = "sending" if sent.uncertain else "waiting", _later(_wait_s(row.n_tries))
+    until = _later(_wait_s(_n_unheard_of(session, row.destination))) if sent.uncertain else row.next_at
+    if sent.uncertain or sent.away:
+        others = select(Sending.id).where(
+            Sending.destination == row.destination, Sending.state.in_(_ON_ITS_WAY), Sending.next_at < until
+        )
+        # what another process is writing of is left to it: two that wait for each other would be given up
+        unlocked = others.with_for_update(skip_locked=True)
+        session.execute(
+            update(Sending).where(Sending.id.in_(unlocked)).values(next_at=until),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _n_unheard_of(session: Session, destination: str) -> int:
+    """Of how many objects it is not known whether they came."""
+    asked = select(func.count()).where(Sending.destination == destination, Sending.state == "sending")
+    return session.scalars(asked).one()
+
+
+def _wait_s(n_tries: int) -> float:
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(n_tries - 1, 12)) * random.uniform(0.8, 1.2)
 
 
 def _later(seconds: float) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 
 import numpy as np
@@ -22,6 +23,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from overread.errors import ServiceError
 from overread.predict import UNLIKE
 from overread.serve import codes
+from overread.serve.sources import in_utf_8
 
 SERIES_NUMBERS = {"sr": 9001, "sc": 9002}
 _LO = 64
@@ -59,13 +61,16 @@ def make_report(
 
     at: the time of the answers. number: which one of the study's it is, from 1. answers: a digest of all answers to
     the study, where these are some of them. Of the first image the whole header is wanted: patient and study are
-    taken from it. Unverified: no person has looked at it.
+    taken from it, with its character set where the report's own text is ASCII, else in UTF-8. Unverified: no person
+    has looked at it.
     """
     from highdicom import sr
 
     _check_one_study(answered)
-    sources = _sources(answered)
-    first, answers = sources[0], answers or digest(answered)
+    sources, answers = _sources(answered), answers or digest(answered)
+    if not _is_ascii(answered, model):
+        sources[0] = in_utf_8(sources[0])
+    first = sources[0]
     study = str(first.StudyInstanceUID)
     device = sr.ObserverContext(
         observer_type=codes.DEVICE,
@@ -98,7 +103,7 @@ def make_report(
         device_serial_number=model.sha256[:16],
     )
     codes.declare(report)
-    _date(report, at)
+    _date(report, at, first)
     return report
 
 
@@ -134,12 +139,12 @@ def make_capture(
     capture.BurnedInAnnotation = "YES"
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.DerivationDescription = "Evidence of a classifier over the image. Research use, not a medical device."
-    capture.DateOfSecondaryCapture, capture.TimeOfSecondaryCapture = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     reference = Dataset()
     reference.ReferencedSOPClassUID = source.SOPClassUID
     reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
     capture.SourceImageSequence = [reference]
-    _date(capture, at)
+    _date(capture, at, source)
+    capture.DateOfSecondaryCapture, capture.TimeOfSecondaryCapture = capture.ContentDate, capture.ContentTime
     return capture
 
 
@@ -245,11 +250,30 @@ def _sources(answered: Sequence[Answered]) -> list[Dataset]:
     return list({str(one.dataset.SOPInstanceUID): one.dataset for one in answered}.values())
 
 
-def _date(dataset: Dataset, at: datetime) -> None:
-    """The same answers make the same file: its times are those of the answers."""
-    date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
-    for name, value in (("Content", (date, time)), ("Series", (date, time)), ("InstanceCreation", (date, time))):
-        setattr(dataset, f"{name}Date", value[0])
-        setattr(dataset, f"{name}Time", value[1])
+def _is_ascii(answered: Sequence[Answered], model: ModelSaid) -> bool:
+    """Whether what a report says itself can stand in every character set."""
+    said = [(one.label, one.abstains, *one.classes, *one.probabilities) for one in answered]
+    return all(text.isascii() for texts in (*said, (model.name, model.intended_use, *model.marks)) for text in texts)
+
+
+def _date(dataset: Dataset, at: datetime, source: Dataset) -> None:
+    """The same answers make the same file: its times are those of the answers, in the source's zone."""
+    zone = _zone(source)
+    if zone is not None:
+        dataset.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
+    local = at.astimezone(zone)  # the machine's where the source names none
+    date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S")
+    for name in ("Content", "Series", "InstanceCreation"):
+        setattr(dataset, f"{name}Date", date)
+        setattr(dataset, f"{name}Time", time)
     for item in dataset.get("ContributingEquipmentSequence", []):
         item.ContributionDateTime = date + time
+
+
+def _zone(source: Dataset) -> timezone | None:
+    """The zone that all times of a source are in (PS3.3 C.12.1); None where it does not say."""
+    found = re.fullmatch(r"([+-])(0\d|1[0-4])([0-5]\d)", str(source.get("TimezoneOffsetFromUTC", "")))
+    if found is None:
+        return None
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return timezone(-offset if found[1] == "-" else offset)

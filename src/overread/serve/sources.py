@@ -53,9 +53,14 @@ def repeatable(header: Dataset, *, study: str, series: str, instance: str, n_fra
     return made
 
 
-def _valid(header: Dataset, *, depth: int) -> Dataset:
-    """The elements that keep to their value representation, in a character set that is known."""
-    made, kept = Dataset(), _character_set(header)
+def in_utf_8(header: Dataset) -> Dataset:
+    """What results may repeat of a header, its text decoded by its own character set and written anew."""
+    return _valid(header, depth=0, anew=True)
+
+
+def _valid(header: Dataset, *, depth: int, anew: bool = False) -> Dataset:
+    """The elements that keep to their value representation, in a character set that is known; `anew`: in UTF-8."""
+    made, kept = Dataset(), None if anew else _character_set(header)
     for tag in header.keys():  # noqa: SIM118 (a data set's own iteration would read all values)
         if tag.is_private or (depth == 0 and tag.group not in _GROUPS) or tag == 0x00080005:
             continue
@@ -75,11 +80,11 @@ def _element(found: DataElement, *, as_text: bool, depth: int) -> DataElement:
         raise ValueError(found.VR)
     value: Any = found.value
     if found.VR == "SQ":
-        value = Sequence([_valid(item, depth=depth + 1) for item in value])
+        value = Sequence([_valid(item, depth=depth + 1, anew=as_text) for item in value])
     elif found.VM > 1 and found.keyword in _HAVE_TO_BE:
         raise ValueError(found.keyword)
-    elif found.VR == "PN" and as_text:
-        value = str(value)
+    elif found.VR == "PN" and as_text and value:
+        value = [str(name) for name in value] if found.VM > 1 else str(value)
     return DataElement(found.tag, found.VR, value, validation_mode=RAISE)
 
 

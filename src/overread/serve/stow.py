@@ -21,6 +21,7 @@ _MAX_ANSWER_BYTES = 1 << 22
 _LATER = {401, 403, 404, 405, 407, 408, 425, 429}
 """the fault lies with the service, the address or the rights: mended there, a later try helps"""
 _REFERENCED, _FAILED, _INSTANCE, _REASON = "00081199", "00081198", "00081155", "00081197"
+_FOUND = "00080018"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def has_instance(url: str, uids: Mapping[str, str], *, context: ssl.SSLContext |
         return False
     try:
         answer = _ask(connection, "GET", url, where, headers={"Accept": "application/dicom+json"})
-        return answer.status == 200 and bool(json.loads(answer.body or b"[]"))
+        return answer.status == 200 and _is_among(json.loads(answer.body), uids["SOPInstanceUID"])
     except (OSError, http.client.HTTPException, ValueError):
         return False
     finally:
@@ -147,6 +148,12 @@ def _instances(told: Mapping[str, Any], sequence: str) -> dict[str, int]:
             reason = _values(item, _REASON)
             found[str(uid[0])] = int(reason[0]) if reason and isinstance(reason[0], int) else 0x0110
     return found
+
+
+def _is_among(found: Any, instance: str) -> bool:
+    """Whether an object is one of those that were found: a service may look for nothing, and tell of others."""
+    items = found if isinstance(found, list) else []
+    return any(isinstance(item, dict) and instance in _values(item, _FOUND) for item in items)
 
 
 def _values(told: Mapping[str, Any], tag: str) -> list[Any]:

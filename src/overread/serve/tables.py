@@ -114,8 +114,9 @@ class Instance(Table):
     """page, rest, stow or c-store"""
     received_at: Mapped[str] = mapped_column(String(27))
     state: Mapped[str] = mapped_column(String(10), default="waiting")
-    """waiting, answered, or refused with a `problem`"""
+    """waiting, answered, or refused with a `problem`: then none of its frames has an answer"""
     problem: Mapped[str] = mapped_column(Text, default="")
+    """of the first frame that has no answer"""
     claimed_by: Mapped[str] = mapped_column(String(64), default="")
     """the process that is predicting it now"""
     claimed_until: Mapped[str] = mapped_column(String(27), default="")

@@ -140,6 +140,12 @@ def test_what_cannot_be_kept_is_told(client: TestClient, slices: list[Path]) -> 
     other.save_as(stream)
     refused = _stow(client, [stream.getvalue()])
     assert (refused.status_code, refused.json()["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA900])
+    other = pydicom.dcmread(slices[1])
+    other.PatientID = "another"
+    stream = io.BytesIO()
+    other.save_as(stream)
+    refused = _stow(client, [stream.getvalue()])
+    assert (refused.status_code, refused.json()["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA900])
     assert _stow(client, [slices[1].read_bytes()], path="/1.2.3").status_code == 409
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -100,14 +101,40 @@ def test_copies_that_a_run_did_not_make_are_told_of(
 def test_an_image_that_comes_twice_is_written_once(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dataset = pydicom.dcmread(sorted(scans.rglob("*.dcm"))[0])
-    dataset.KVP = 99
-    dataset.save_as(scans / "twice.dcm")
+    shutil.copy(sorted(scans.rglob("*.dcm"))[0], scans / "twice.dcm")
     words = ["deidentify", str(scans), "--out", str(tmp_path / "clean")]
     assert run(words) == 0
     assert "6 written, 1 there already" in capsys.readouterr().out
     assert run(words) == 0
     assert "7 there already" in capsys.readouterr().out
+
+
+def test_another_image_under_the_same_uid_is_told_of_and_replaces_nothing(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = sorted(scans.rglob("*.dcm"))[:2]
+    dataset = pydicom.dcmread(one)
+    dataset.PixelData = bytes(reversed(dataset.PixelData))
+    dataset.save_as(other)
+    out = tmp_path / "clean"
+    assert run(["deidentify", str(one), str(other), "--out", str(out)]) == 2
+    assert "with other content" in (out / "deidentified.csv").read_text()
+    (copy,) = _copies(out)
+    assert pydicom.dcmread(copy).PixelData == pydicom.dcmread(one).PixelData
+    assert "1 refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_an_image_without_a_place_is_refused_and_the_others_are_written(
+    scans: Path, tmp_path: Path, name: str
+) -> None:
+    first = sorted(scans.rglob("*.dcm"))[0]
+    dataset = pydicom.dcmread(first)
+    del dataset[name]
+    dataset.save_as(first)
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 2
+    assert f"no {name}" in (tmp_path / "clean" / "deidentified.csv").read_text()
+    assert len(_copies(tmp_path / "clean")) == 5
 
 
 def test_text_in_the_pixels_sets_a_file_aside(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import os
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from overread.data.guard import guarded
 from overread.data.image import prepare, read_frames, read_header
 from overread.data.measures import column, measure
 from overread.data.unused_bits import hides_overlay
-from overread.disk import replacing
+from overread.disk import replacing, write_once
 from overread.errors import ImageError, OverreadError, SettingsError
 from overread.settings import ImageSettings
 
 _KEY_BYTES = 32
 _RISKY_MODALITIES = ("US", "IVUS", "XC", "ES", "SC", "OT", "DOC")
 """whose images have names in the pixels more often than not"""
+_PLACED_BY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _LOOKED_AT = 3
 """frames of one file, its first and last among them, that are looked at for letters"""
 _SQUARE = ImageSettings(size_px=64, window="header")
@@ -74,22 +74,38 @@ class Deidentifier:
                 return Outcome(source=source, state="set aside", why="an overlay lies in its compressed pixels")
             deidentify(dataset, self.names, self.settings)
         place = self._place(dataset)
-        state = "there already" if place in made else self._write(dataset, self.out / place)
+        state = self._write(dataset, self.out / place, is_made=place in made)
         made.add(place)
         return Outcome(source=source, state=state, file=str(place))
 
-    def _write(self, dataset: Dataset, to: Path) -> str:
-        """Write a copy and say if it is new: an earlier one may be of other options, or of rules since mended."""
+    def _write(self, dataset: Dataset, to: Path, *, is_made: bool) -> str:
+        """Write a copy and say if it is new: an earlier one may be of other options, or of rules since mended.
+
+        is_made: by this run, of another file. Raises ImageError where the two are not the same.
+        """
         with replacing(to) as temporary:
             dataset.save_as(temporary, enforce_file_format=True)
             if not to.exists():
                 return "written"
-            return "there already" if filecmp.cmp(temporary, to, shallow=False) else "written again"
+            if filecmp.cmp(temporary, to, shallow=False):
+                return "there already"
+            if is_made:
+                raise ImageError(
+                    "The file has the SOP Instance UID of another one, with other content; that one was written. "
+                    "Give one of them a UID of its own.",
+                    kind="other-content",
+                )
+            return "written again"
 
     def _place(self, dataset: Dataset) -> Path:
-        """patient/study/series/image, of what stands for them."""
-        uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
-        study, series, image = (hashlib.sha256(str(uid).encode()).hexdigest()[:12] for uid in uids)
+        """patient/study/series/image, of what stands for them. Raises ImageError where one has no UID."""
+        uids = [str(dataset.get(name) or "") for name in _PLACED_BY]
+        if "" in uids:
+            raise ImageError(
+                f"The file has no {_PLACED_BY[uids.index('')]}, by which its copy is placed. Export it again.",
+                kind="bad-uid",
+            )
+        study, series, image = (hashlib.sha256(uid.encode()).hexdigest()[:12] for uid in uids)
         return Path(str(dataset.PatientID), study, series, f"{image}.dcm")
 
     def _source(self, path: Path) -> str:
@@ -118,15 +134,9 @@ def text_in_pixels(path: Path) -> str:
 
 def read_or_make_key(path: Path) -> tuple[Pseudonyms, bool]:
     """The key in a file, and whether it was made now. Only its owner may read it. Raises SettingsError."""
-    is_new = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
-        is_new = True
-    except FileExistsError:
-        pass
+        is_new = not path.exists() and write_once(path, secrets.token_hex(_KEY_BYTES) + "\n")
     except OSError as fault:
         raise SettingsError(f"--key {path} cannot be written: {fault.strerror}. Choose another place.") from fault
     try:

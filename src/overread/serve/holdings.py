@@ -31,7 +31,8 @@ KEYS = {
 }
 """what may be looked for"""
 _OTHERS = ("limit", "offset", "includefield", "fuzzymatching")
-_DATE = re.compile(r"\d{6}(\d\d)?|(\d{6}(\d\d)?)?-(\d{6}(\d\d)?)?")
+_DAY = r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])?"
+_DATE = re.compile(f"{_DAY}|({_DAY})?-({_DAY})?")
 _RESULTS = {"SR": "sr", "OT": "sc"}
 """of which modality results are, and what they are called where they stand in line"""
 _AT_ONCE = 500

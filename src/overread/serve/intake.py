@@ -242,7 +242,8 @@ def _place(text: str | None) -> float:
 
 def _other_content(name: str) -> ServiceError:
     return ServiceError(
-        f"{name} has the UID of an image that is here already, with other content. Send it under a UID of its own.",
+        f"{name} has the UID of an image that is here already, and is not the same file: its content is another, or "
+        "is the same in another transfer syntax. The first is kept; another image needs a UID of its own.",
         kind="other-content",
         status=409,
     )

@@ -213,6 +213,8 @@ def test_what_is_too_large_is_told_as_by_c_store(model_folder: Path, tmp_path: P
         ("studies", {"00100010": "NOBODY"}),
         ("studies", {"AccessionNumber": "1"}),
         ("studies", {"StudyDate": "yesterday"}),
+        ("studies", {"StudyDate": "20161301"}),
+        ("studies", {"StudyDate": "20160101-20160132"}),
         ("series", {"PatientID": "1"}),
         ("instances", {"InstanceNumber": "1"}),
     ],

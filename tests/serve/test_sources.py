@@ -63,6 +63,20 @@ def test_what_is_not_valid_is_left_out(slices: list[Path], keyword: str, value: 
     assert back.StudyTime == header.StudyTime
 
 
+def test_text_in_no_character_set_is_read_as_latin_1_and_written_anew(slices: list[Path], tmp_path: Path) -> None:
+    content = slices[0].read_bytes()
+    name = str(dcmread(slices[0]).PatientName).encode()
+    odd = b"M\xfcller^J".ljust(len(name))
+    assert len(odd) == len(name)
+    (tmp_path / "a.dcm").write_bytes(content.replace(name, odd))
+    header = dcmread(tmp_path / "a.dcm", stop_before_pixels=True)
+    found = _clean(header)
+    assert (found.SpecificCharacterSet, str(found.PatientName)) == ("ISO_IR 192", "Müller^J")
+    one = Answered(dataset=found, frame=0, label="cancer", probabilities={"cancer": 1.0})
+    back = dcmread(io.BytesIO(to_bytes(make_report([one], MODEL, at=AT))))
+    assert (back.SpecificCharacterSet, str(back.PatientName)) == ("ISO_IR 192", "Müller^J")
+
+
 def test_results_can_be_made_of_whatever_was_taken(slices: list[Path], tmp_path: Path) -> None:
     good, path, n_made = good_files(slices[:1]), tmp_path / "a.dcm", 0
     for seed in range(60):

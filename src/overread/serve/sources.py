@@ -41,6 +41,8 @@ def repeatable(header: Dataset, *, study: str, series: str, instance: str, n_fra
     if kind not in image_classes():
         return None
     made = _valid(header, depth=0)
+    if "SpecificCharacterSet" not in made and not _is_ascii(made):
+        made = in_utf_8(header)  # read as Latin-1, which is what is meant where nothing is named
     if made.get("PatientSex", "") not in _SEXES:
         made.PatientSex = ""
     for keyword in _HAVE_TO_BE:
@@ -97,6 +99,10 @@ def _character_set(header: Dataset) -> Any:
     extended = [name.startswith("ISO 2022") for name in names]
     known = all(name and name in python_encoding for name in names)
     return found if known and (not extended[0] if len(names) == 1 else any(extended)) else None
+
+
+def _is_ascii(made: Dataset) -> bool:
+    return all(element.VR == "SQ" or str(element.value).isascii() for element in made.iterall())
 
 
 def _can_be_written(element: DataElement, character_set: Any) -> bool:

@@ -142,7 +142,7 @@ class Intake:
             n_bytes = file.path.stat().st_size
             sha256 = self.store.files.keep(file.path)
             instance = _uid(header.instance, "SOP Instance UID") or _made_up(sha256)
-            study = _uid(header.study, "Study Instance UID") or together or _made_up(sha256 + "study")
+            study = _uid(header.study, "Study Instance UID") or self._made_up_study(header, together, sha256)
             return _Known(
                 arrived=file,
                 header=header,
@@ -156,6 +156,13 @@ class Intake:
             if isinstance(fault, ServiceError) and fault.status >= 500:  # not the file's fault
                 raise
             return Taken(name=file.name, problem=_named(fault, file))
+
+    def _made_up_study(self, header: Header, together: str, sha256: str) -> str:
+        """A study for what has none of its own: its upload, or of that what is the same patient's."""
+        if not together:
+            return _made_up(sha256 + "study")
+        patient = self.store.key.hash_patient(header.patient)
+        return _made_up(together + patient) if patient else together
 
     def _enter(self, rows: Rows, file: _Known, came_by: str) -> Taken:
         name, there = file.arrived.name, rows.instances.get(file.instance)

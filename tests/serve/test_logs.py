@@ -4,8 +4,10 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tests.serve.conftest import self_signed
 
 from overread.serve.logs import JsonLines
 
@@ -41,6 +43,23 @@ def test_a_silent_peer_is_no_error_of_ours(said: str, level: str, what: str) -> 
     record = logging.LogRecord("pynetdicom.assoc", logging.ERROR, "association.py", 1, said, None, None)
     line = json.loads(JsonLines().format(record))
     assert (line["level"], line["what"]) == (level, what)
+
+
+def test_a_peer_of_another_certificate_is_no_error_of_ours(tmp_path: Path) -> None:
+    """And the log says what was wrong."""
+    own = self_signed(tmp_path)
+    script = (
+        "import sys, ssl, threading; from pathlib import Path; from overread.serve.node import Node, NodeSettings\n"
+        "from overread.serve.peers import TlsFiles; from pynetdicom import AE\n"
+        "from pynetdicom.sop_class import Verification\n"
+        f"tls = TlsFiles(cert=Path({str(own.cert)!r}), key=Path({str(own.key)!r}))\n"
+        f"node = Node(NodeSettings(port=0), lambda *_: None, incoming=Path({str(tmp_path)!r}), tls=tls)\n"
+        "ae = AE(); ae.add_requested_context(Verification)\n"
+        "ae.associate('127.0.0.1', node.start(), tls_args=(ssl.create_default_context(), '127.0.0.1')); node.stop()"
+    )
+    lines = _said(script)
+    assert {line["level"] for line in lines} == {"warning"}
+    assert "a peer and we do not agree on TLS: CERTIFICATE_VERIFY_FAILED" in [line["what"] for line in lines]
 
 
 def _said(script: str) -> list[dict[str, object]]:

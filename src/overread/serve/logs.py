@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import sys
 import time
 import traceback
@@ -53,6 +54,11 @@ class JsonLines(logging.Formatter):
         for said, words in _NO_FAULTS.items():
             if what.startswith(said):
                 level, what = "warning", words
+        if isinstance(record.msg, ssl.SSLError):
+            level, what = (
+                "warning",
+                f"a peer and we do not agree on TLS: {record.msg.reason or type(record.msg).__name__}",
+            )
         line: dict[str, object] = {"at": now(), "level": level, "what": _first_line(what)}
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[1] is not None:

@@ -124,7 +124,7 @@ def test_a_store_of_a_newer_overread_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "s")
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "not an address", "postgresql://"])
+@pytest.mark.parametrize("url", ["mysql://x/y", "not an address", "postgresql://", ""])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises((SettingsError, ServiceError)) as fault:
         open_store(tmp_path / "s", url=url)

@@ -75,7 +75,7 @@ def open_store(folder: str | Path, *, url: str | None = None, make: bool = True)
     except OSError as fault:
         raise SettingsError(f"--store {folder} cannot be made: {fault.strerror}. Choose another folder.") from fault
     _check_writable(folder)
-    engine = make_engine(url or f"sqlite:///{folder / DATABASE}")
+    engine = make_engine(f"sqlite:///{folder / DATABASE}" if url is None else url)
     try:
         with faults_told():
             migrate(engine, lock=folder / "migrate.lock", make=make)

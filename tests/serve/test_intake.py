@@ -167,33 +167,20 @@ def test_a_result_of_overreads_own_is_no_image(store: Store, slices: list[Path],
     assert _count(store, Instance) == 0
 
 
-def test_series_without_a_uid_are_told_apart_by_their_studies(
-    store: Store, slices: list[Path], tmp_path: Path
+@pytest.mark.parametrize("lacking", ["SeriesInstanceUID", "StudyInstanceUID"])
+def test_images_without_a_uid_are_told_apart_by_studies_and_patients(
+    store: Store, slices: list[Path], tmp_path: Path, lacking: str
 ) -> None:
     paths = [tmp_path / f"{number}.dcm" for number in range(3)]
     for path, source in zip(paths, (slices[0], slices[1], slices[4]), strict=True):
         dataset = pydicom.dcmread(source)
-        del dataset.SeriesInstanceUID
-        dataset.save_as(path)
-    files = [arrive(store, path) for path in paths]
-    found = Intake(store).take(files, came_by="rest", who="me", together="2.25.7")
-    assert [one.problem for one in found] == [None] * 3
-    assert (_count(store, Study), _count(store, Series), _count(store, Instance)) == (2, 2, 3)
-
-
-def test_images_without_a_study_are_told_apart_by_their_patients(
-    store: Store, slices: list[Path], tmp_path: Path
-) -> None:
-    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
-    for path, source in zip(paths, (slices[0], slices[1], slices[4]), strict=True):
-        dataset = pydicom.dcmread(source)
-        del dataset.StudyInstanceUID
+        del dataset[lacking]
         dataset.save_as(path)
     files = [arrive(store, path) for path in paths]
     found = Intake(store).take(files, came_by="rest", who="me", together="2.25.7")
     assert [one.problem for one in found] == [None] * 3
     assert found[0].study == found[1].study != found[2].study
-    assert _count(store, Study) == 2
+    assert (_count(store, Study), _count(store, Series), _count(store, Instance)) == (2, 2, 3)
 
 
 def _kept(store: Store) -> set[str]:

@@ -167,6 +167,7 @@ class Http:
                 place = f"/dicom-web/studies/{uid}/series/{series['uid']}/instances/{image['uid']}"
                 self._json(f"{place}/metadata")
                 self.ask("GET", f"{place}/rendered")
+                self.ask("GET", f"{place}/frames/1")
                 self.ask("GET", f"/api/v1/images/{image['uid']}/frames/0/pixels")
                 self._json(f"/api/v1/images/{image['uid']}/frames/0/heat")
 

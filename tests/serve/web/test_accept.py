@@ -38,7 +38,7 @@ def client(model_folder: Path, slices: list[Path], tmp_path_factory: pytest.Temp
         yield client
 
 
-def _path(of: Path, level: str = "instance") -> str:
+def path_of(of: Path, level: str = "instance") -> str:
     dataset = pydicom.dcmread(of)
     study = f"/dicom-web/studies/{dataset.StudyInstanceUID}"
     series = f"{study}/series/{dataset.SeriesInstanceUID}"
@@ -67,7 +67,7 @@ def _path(of: Path, level: str = "instance") -> str:
 def test_objects_come_in_parts_where_that_is_taken(
     client: TestClient, slices: list[Path], accept: str | None
 ) -> None:
-    response = client.get(_path(slices[0]), headers={} if accept is None else {"Accept": accept})
+    response = client.get(path_of(slices[0]), headers={} if accept is None else {"Accept": accept})
     assert response.status_code == 200
     assert response.headers["content-type"].startswith(f"{PARTS}; boundary=")
     assert f"Content-Type: application/dicom; transfer-syntax={EXPLICIT}\r\n\r\n".encode() in response.content
@@ -90,22 +90,22 @@ def test_objects_come_in_parts_where_that_is_taken(
 )
 def test_what_is_not_to_be_had_is_refused(client: TestClient, slices: list[Path], accept: str) -> None:
     for level in ("study", "series", "instance"):
-        response = client.get(_path(slices[0], level), headers={"Accept": accept})
+        response = client.get(path_of(slices[0], level), headers={"Accept": accept})
         assert (response.status_code, response.headers["content-type"]) == (406, "application/problem+json")
         assert PARTS in response.json()["detail"]
 
 
 def test_who_asks_for_one_object_alone_has_its_file(client: TestClient, slices: list[Path]) -> None:
     for accept in ("application/dicom", "application/dicom; transfer-syntax=*", "application/*"):
-        response = client.get(_path(slices[0]), headers={"Accept": accept})
+        response = client.get(path_of(slices[0]), headers={"Accept": accept})
         assert response.headers["content-type"] == f"application/dicom; transfer-syntax={EXPLICIT}"
         assert response.content == slices[0].read_bytes()
-    study = client.get(_path(slices[0], "study"), headers={"Accept": "application/dicom"})
+    study = client.get(path_of(slices[0], "study"), headers={"Accept": "application/dicom"})
     assert study.status_code == 406
 
 
 def test_each_object_names_its_transfer_syntax(client: TestClient, slices: list[Path]) -> None:
-    study = _path(slices[0], "study")
+    study = path_of(slices[0], "study")
     content = client.get(study).content
     assert content.count(f"transfer-syntax={EXPLICIT}\r\n".encode()) == 1
     assert content.count(f"transfer-syntax={RLELossless}\r\n".encode()) == 1
@@ -139,7 +139,7 @@ def test_attributes_and_pictures_keep_to_what_is_taken(
     client: TestClient, slices: list[Path], accept: str | None, json: int, png: int
 ) -> None:
     headers = {} if accept is None else {"Accept": accept}
-    study, series, instance = (_path(slices[0], level) for level in ("study", "series", "instance"))
+    study, series, instance = (path_of(slices[0], level) for level in ("study", "series", "instance"))
     asked = [f"/dicom-web/{what}" for what in ("studies", "series", "instances")]
     asked += [f"{where}/metadata" for where in (study, series, instance)]
     asked += [f"{study}/series", f"{study}/instances", f"{series}/instances"]
@@ -155,5 +155,5 @@ def test_another_clients_choices_are_understood(client: TestClient, slices: list
     kinds = (("application/dicom", str(JPEG2000Lossless)), ("application/dicom", "*"))
     known = {str(JPEG2000Lossless): "application/dicom", EXPLICIT: "application/dicom"}
     accept = web.DICOMwebClient._build_multipart_accept_header_field_value(kinds, known)
-    back = client.get(_path(slices[0]), headers={"Accept": accept})
+    back = client.get(path_of(slices[0]), headers={"Accept": accept})
     assert pydicom.dcmread(io.BytesIO(back.content[back.content.index(b"DICM") - 128 :])).Modality == "CT"

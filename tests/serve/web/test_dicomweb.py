@@ -293,6 +293,14 @@ def test_who_walks_the_series_comes_to_the_results(client: TestClient, slices: l
         objects, metadata = client.get(below), client.get(f"{below}/metadata").json()
         found[series["00080060"]["Value"][0]] = objects.content.count(b"DICM")
         assert len(metadata) == len(client.get(f"{below}/instances").json()) == series["00201209"]["Value"][0]
+        frame = client.get(f"{below}/instances/{metadata[0]['00080018']['Value'][0]}/frames/1")
+        if series["00080060"]["Value"] == ["SR"]:
+            words = "The object is DICOM and not an image: it holds Comprehensive 3D SR Storage. Leave it out."
+            assert (frame.status_code, frame.json()["detail"]) == (422, words)
+        else:
+            rows, columns = (metadata[0][tag]["Value"][0] for tag in ("00280010", "00280011"))
+            n_bytes = rows * columns * (3 if series["00080060"]["Value"] == ["OT"] else 2)
+            assert len(frame.content) == pytest.approx(n_bytes, abs=250)
     assert found == {"CT": 4, "SR": 1, "OT": 1}
     assert client.get(f"{path}/instances", params={"limit": 4, "offset": 8}).status_code == 204
 

@@ -21,10 +21,11 @@ from overread.data.guard import guarded
 from overread.errors import ImageError, ServiceError
 
 DICOM = "application/dicom"
+OCTETS = "application/octet-stream"
 MULTIPART = "multipart/related"
 _UID = re.compile(r"[0-9.]{1,64}")
-_NOT_TAKEN = re.compile(r"0(\.0*)?")
-"""the quality of what a client does not take (RFC 9110 12.4.2)"""
+_QUALITY = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)")
+"""how much a client wants something; not at all with 0 (RFC 9110 12.4.2)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,24 @@ class _Range:
     """that of the parts of one in several parts"""
     syntax: str
     """the UID of a transfer syntax, or * for any"""
+    quality: float
 
-    def takes(self, kind: str) -> bool:
-        return _fits(self.kind, kind) and (kind != MULTIPART or _fits(self.inner, DICOM))
+    def takes(self, kind: str, inner: str = DICOM) -> bool:
+        return _fits(self.kind, kind) and (kind != MULTIPART or _fits(self.inner, inner))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """In what form a client gets frames."""
+
+    kind: str
+    syntax: str
+    in_parts: bool
+
+    @property
+    def told(self) -> str:
+        """What is told of each of them."""
+        return f"{self.kind}; transfer-syntax={self.syntax}"
 
 
 def check_taken(request: Request, *kinds: str) -> None:
@@ -64,6 +80,25 @@ def choose_form(request: Request, paths: Sequence[Path], *, is_one: bool) -> str
     raise _not_acceptable(kinds + (f", in the transfer syntax {' or '.join(sorted(stored))}" if stored else ""))
 
 
+def choose_frames(request: Request, forms: Sequence[tuple[str, str]], *, is_one: bool) -> Form:
+    """The form in which a client gets frames: of what it wants most the first that is to be had.
+
+    forms: media types and transfer syntaxes. Raises ServiceError (406) where the client takes none of them.
+    """
+    for one in sorted(_ranges(request), key=lambda one: -one.quality):
+        for kind, syntax in forms:
+            if one.syntax not in ("*", syntax):
+                continue
+            if one.takes(MULTIPART, kind) or (is_one and one.takes(kind)):
+                return Form(kind=kind, syntax=syntax, in_parts=one.takes(MULTIPART, kind))
+    if not forms:
+        words = "Its pixels are compressed in a way of which single frames are not to be had. Retrieve the object."
+        raise ServiceError(words, kind="not-acceptable", status=406)
+    raise _not_acceptable(
+        " or ".join(f'{MULTIPART}; type="{kind}"; transfer-syntax={syntax}' for kind, syntax in forms)
+    )
+
+
 def syntax_of(path: Path) -> str:
     """The UID of the transfer syntax of a file; empty where it does not say."""
     with suppress(ImageError), guarded(path):
@@ -79,8 +114,10 @@ def _ranges(request: Request) -> list[_Range]:
         kind, options = _parse(one)
         # type="application/dicom; transfer-syntax=*", with the quotes around all of it, is sent as well
         inner, more = _parse(options.get("type", "*/*"))
-        if not _NOT_TAKEN.fullmatch(options.get("q", "1")):
-            found.append(_Range(kind=kind, inner=inner, syntax={**more, **options}.get("transfer-syntax", "*")))
+        quality = float(options["q"]) if _QUALITY.fullmatch(options.get("q", "")) else 1.0
+        if quality:
+            syntax = {**more, **options}.get("transfer-syntax", "*")
+            found.append(_Range(kind=kind, inner=inner, syntax=syntax, quality=quality))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.accounts import Gate
 from overread.serve.service import Service
-from overread.serve.web import api, dicomweb, entry, pages, stow_in
+from overread.serve.web import api, dicomweb, entry, pages, stow_in, wado_frames
 from overread.serve.web.guards import BodyLimit, Headers, SameSite, make_safe
 from overread.serve.web.metrics import Metrics, Told
 from overread.serve.web.watchman import Pace, Watchman
@@ -30,6 +31,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": words, "content": {"application/problem+json": {"schema": {"type": "object"}}}}
     for status, words in (("4XX", "refused, and why"), ("5XX", "not now, or a fault of overread"))
 }
+_ARCHIVED = re.compile(r"\b[0-9a-f]{64}\b")
+"""a file's name in the archive, which tells nobody anything"""
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _HUNG_UP = 499
 """not of a standard's, but known: the client closed the request"""
@@ -64,6 +67,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.include_router(api.router)
     app.include_router(pages.router)
     app.include_router(dicomweb.router)
+    app.include_router(wado_frames.router)
     app.include_router(stow_in.router)
     app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
     app.include_router(entry.router)
@@ -126,7 +130,8 @@ def _in_words(fault: Exception) -> tuple[int, str, str]:
     if isinstance(fault, HTTPException):
         is_nothing = fault.status_code == 404
         return fault.status_code, "refused", "There is nothing at this address." if is_nothing else str(fault.detail)
-    return 422, fault.kind if isinstance(fault, ImageError) else "refused", str(fault)
+    words = _ARCHIVED.sub("The object", str(fault))
+    return 422, fault.kind if isinstance(fault, ImageError) else "refused", words
 
 
 async def _hung_up(_: Request, __: Exception) -> Response:

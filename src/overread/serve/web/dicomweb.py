@@ -25,10 +25,10 @@ _Answers = dict[int | str, dict[str, Any]]
 _TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
 _FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
 _PNG = "image/png"
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
-_OBJECTS: _Answers = {200: {"content": {MULTIPART: _BYTES}}}
-_OBJECT: _Answers = {200: {"content": {MULTIPART: _BYTES, DICOM: _BYTES}}}
-_PICTURE: _Answers = {200: {"content": {_PNG: _BYTES}}}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+_OBJECTS: _Answers = {200: {"content": {MULTIPART: BYTES}}}
+_OBJECT: _Answers = {200: {"content": {MULTIPART: BYTES, DICOM: BYTES}}}
+_PICTURE: _Answers = {200: {"content": {_PNG: BYTES}}}
 _PIECE = 1 << 20
 
 
@@ -96,19 +96,19 @@ def _instances(request: Request, limit: int, offset: int, **under: str) -> Respo
 @router.get("/studies/{study}", response_class=Response, responses=_OBJECTS)
 def retrieve_study(request: Request, study: Uid) -> Response:
     """All objects of a study, as they came (WADO-RS, PS3.18 10.4)."""
-    return _files(request, _held(request, study))
+    return _files(request, held_objects(request, study))
 
 
 @router.get("/studies/{study}/series/{series}", response_class=Response, responses=_OBJECTS)
 def retrieve_series(request: Request, study: Uid, series: Uid) -> Response:
     """All objects of a series, as they came."""
-    return _files(request, _held(request, study, series))
+    return _files(request, held_objects(request, study, series))
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response, responses=_OBJECT)
 def retrieve_instance(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """One object, as it came; no multipart where application/dicom is asked for."""
-    return _files(request, _held(request, study, series, instance), is_one=True)
+    return _files(request, held_objects(request, study, series, instance), is_one=True)
 
 
 @router.get("/studies/{study}/metadata", response_class=Response, responses=_TOLD)
@@ -137,7 +137,7 @@ def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) 
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The first frame as its file asks for it to be shown, as PNG."""
     check_taken(request, _PNG)
-    (held,) = _held(request, study, series, instance)
+    (held,) = held_objects(request, study, series, instance)
     return Response(rendered_png(held.path), media_type=_PNG)
 
 
@@ -145,7 +145,8 @@ def _check_json(request: Request) -> None:
     check_taken(request, JSON, "application/json")
 
 
-def _held(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:
+def held_objects(request: Request, study: str, series: str = "", instance: str = "") -> list[Held]:
+    """The objects of an address. Raises ServiceError (404) where there are none."""
     service = service_of(request)
     with service.store.read() as session:
         found = held_in(session, service.store.files, study, series, instance)
@@ -180,6 +181,6 @@ def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
 def _metadata(request: Request, *uids: str) -> Response:
     """One after the other: the headers of a study may be larger than memory."""
     _check_json(request)
-    held = _held(request, *uids)
+    held = held_objects(request, *uids)
     pieces = (("[" if number == 0 else ",") + to_text(header_as_json(one)) for number, one in enumerate(held))
     return StreamingResponse(itertools.chain(pieces, ["]"]), media_type=JSON)

@@ -17,7 +17,7 @@ from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance
 
-_AT_ONCE = threading.BoundedSemaphore(4)
+AT_ONCE = threading.BoundedSemaphore(4)
 """frames that are decoded for browsers at one time: each may take a gigabyte"""
 
 
@@ -32,14 +32,14 @@ class Pixels:
 
 def frame_pixels(store: Store, image: Instance, frame: int) -> Pixels:
     """The values of a frame, so that a browser can put any window on them. Raises ImageError."""
-    with _AT_ONCE:
+    with AT_ONCE:
         return _pixels(read_image(store.files.path_of(image.sha256), frame=frame))
 
 
 def rendered_png(path: Path) -> bytes:
     """The first frame of a file as it asks to be shown, as PNG. Raises ImageError."""
     stream = io.BytesIO()
-    with _AT_ONCE:
+    with AT_ONCE:
         Picture.fromarray(own_brightness(read_image(path))).save(stream, format="PNG")
     return stream.getvalue()
 

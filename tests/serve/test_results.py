@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from tests.serve.standard import faults_of
 
 from overread.errors import ServiceError
 from overread.serve import codes
@@ -74,6 +75,38 @@ def test_a_validator_finds_no_error(answered: list[Answered], tmp_path: Path, is
         assert _errors(path) == []
 
 
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_another_validator_finds_nothing_but_what_was_spoilt(
+    answered: list[Answered], tmp_path: Path, is_odd: bool
+) -> None:
+    if is_odd:
+        for one in answered:
+            _odd(one.dataset)
+    report, capture = make_report(answered, MODEL, at=AT), _capture(answered)
+    assert _objections(report, tmp_path) == _objections(capture, tmp_path) == []
+    del report.VerificationFlag, report.ContentSequence[1].RelationshipType, capture.ConversionType
+    _numbers(report)[0].TextValue = "0.5"
+    report.KVP = 120
+    assert _objections(report, tmp_path) == [
+        "General: (0018,0060): TagUnexpected",
+        "sr-document-content: (0040,A730) / (0040,A010): TagMissing",
+        "sr-document-content: (0040,A730) / (0040,A730) / (0040,A730) / (0040,A160): TagNotAllowed",
+        "sr-document-general: (0040,A493): TagMissing",
+    ]
+    assert _objections(capture, tmp_path) == ["sc-equipment: (0008,0064): TagMissing"]
+
+
+def _objections(made: Dataset, folder: Path) -> list[str]:
+    path = folder / "made.dcm"
+    path.write_bytes(to_bytes(made))
+    return sorted(faults_of(path))
+
+
+def _numbers(item: Dataset) -> list[Dataset]:
+    below = [found for one in item.get("ContentSequence", []) for found in _numbers(one)]
+    return [item, *below] if item.ValueType == "NUM" else below
+
+
 @pytest.mark.parametrize(
     ("character_set", "name"),
     [
@@ -112,7 +145,7 @@ def test_text_beyond_ascii_is_written_as_it_is(
         assert (str(back.PatientName), [str(one) for one in back.OtherPatientNames]) == (name, [name, "Doe^Jane"])
         said = {str(element.value) for element in back.iterall()}
         assert {label, f"Probability of {label}", whose.name, whose.intended_use, *whose.marks} <= said
-        assert _errors(tmp_path / "sr.dcm") == []
+        assert _errors(tmp_path / "sr.dcm") == faults_of(tmp_path / "sr.dcm") == []
 
 
 def _errors(path: Path) -> list[str]:

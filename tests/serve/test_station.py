@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select
 from tests.serve.conftest import arrive
 from tests.serve.orthanc import PROGRAM, Orthanc, free_port
+from tests.serve.standard import faults_of
 from tests.serve.test_node import STORESCU, needs_dcmtk, storescu
 
 from overread.predict import load
@@ -136,7 +137,8 @@ def test_a_real_series_is_answered_into_its_study(
     files = sorted((shared / "data/brain-ct/dicom" / folder).glob("*.dcm"))
     sources = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
     assert len(files) == n_images
-    faults = {fault for path in _answered(station, pacs, files, tmp_path) for fault in _faults(path)}
+    made = _answered(station, pacs, files, tmp_path)
+    faults = {fault for path in made for fault in _faults(path)}
     study, series = str(sources[0].StudyInstanceUID), str(sources[0].SeriesInstanceUID)
     images = {str(one.SOPInstanceUID) for one in sources}
     # results that are to be found with their study, and name its images, have to repeat these UIDs
@@ -146,6 +148,7 @@ def test_a_real_series_is_answered_into_its_study(
     rootless |= {f'Error - Illegal root for UID - "{study}" in (0x0020,0x000d) Study Instance UID'}
     rootless |= {f'Error - Illegal root for UID - "{series}" in (0x0020,0x000e) Series Instance UID'}
     assert faults == (rootless if DCIODVFY.exists() else set())
+    assert [fault for path in made for fault in faults_of(path)] == []
 
 
 @needs_dcmtk
@@ -166,7 +169,7 @@ def test_a_real_series_whose_uids_have_a_root_gets_results_without_fault(
         dataset.save_as(rooted[-1])
     assert any("Study ID" in fault for fault in _faults(rooted[0])) or not DCIODVFY.exists()
     for path in _answered(station, pacs, rooted, tmp_path):
-        assert _faults(path) == []
+        assert _faults(path) == faults_of(path) == []
 
 
 def _answered(station: Any, pacs: Orthanc, files: list[Path], folder: Path) -> list[Path]:

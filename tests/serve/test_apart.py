@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,8 +15,9 @@ import pytest
 
 from overread.errors import ModelError, SettingsError
 from overread.model import bundle
+from overread.model.session import ENGINES
 from overread.predict import Predictor
-from overread.serve.apart import DiedError, PredictorApart
+from overread.serve.apart import DiedError, PredictorApart, _work
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,21 @@ def test_it_says_what_the_predictor_says(
         assert (one.class_maps is None) == (other.class_maps is None)
         if one.class_maps is not None and other.class_maps is not None:
             np.testing.assert_allclose(one.class_maps, other.class_maps, atol=1e-4)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_it_ends_quietly_where_who_asks_has_gone_before_it_had_begun(
+    model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], is_there: bool
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    folder = model_folder if is_there else tmp_path
+    process = context.Process(target=_work, args=(theirs, str(folder), ENGINES[0], 1))
+    process.start()
+    theirs.close()
+    ours.close()
+    process.join(60)
+    assert (process.exitcode, capfd.readouterr().err) == (0, "")
 
 
 def test_many_ask_at_once(apart: PredictorApart, slices: list[Path]) -> None:

@@ -136,9 +136,10 @@ def _work(connection: Connection, folder: str, engine: str, cores: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     try:
         predictor = Predictor(folder, engine=engine, cores=cores)
-        connection.send(bundle.hash_file(Path(folder) / bundle.CARD))
+        sha256 = bundle.hash_file(Path(folder) / bundle.CARD)
     except OverreadError as fault:
-        connection.send(fault)
+        with suppress(OSError):
+            connection.send(fault)
         return
     sending = threading.Lock()
 
@@ -158,6 +159,7 @@ def _work(connection: Connection, folder: str, engine: str, cores: int) -> None:
 
     pool = ThreadPoolExecutor(predictor.n_runs + 1)
     with suppress(EOFError, OSError):
+        connection.send(sha256)
         while (asked := connection.recv()) is not None:
             pool.submit(answer, *asked)
     pool.shutdown(cancel_futures=True)

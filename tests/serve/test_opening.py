@@ -54,6 +54,20 @@ def test_a_store_whose_rows_are_elsewhere_gets_none_here(
     assert run([*words, *store, *database]) == 0
 
 
+def test_a_store_with_files_is_not_begun_anew_in_an_empty_database(
+    tmp_path: Path, postgres: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of its files would be unknown to it."""
+    store = ["--store", str(tmp_path / "store")]
+    assert run(["token", "add", "boss", *store, "--database", postgres()]) == 0
+    empty = postgres()
+    assert run(["token", "add", "eve", *store, "--database", empty]) == 2
+    assert "The database holds no store. Name the --store, and the --database" in capsys.readouterr().err
+    engine = create_engine(_address(empty))
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
 def _address(url: str) -> str:
     return url.replace("postgresql:", "postgresql+psycopg:")
 

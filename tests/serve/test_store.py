@@ -176,6 +176,23 @@ def test_a_key_is_made_once_and_never_seen_in_part(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 20
 
 
+def test_what_is_removed_as_it_comes_again_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who refused a copy of it, or sweeps."""
+    files, touch = Archive(tmp_path), os.utime
+
+    def touch_too_late(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        touch(path)
+
+    for name in ("first", "again"):
+        with files.receiving() as path:
+            path.write_bytes(b"an image")
+            kept = files.path_of(files.keep(path))
+        assert kept.exists(), name
+        monkeypatch.setattr(archive.os, "utime", touch_too_late)
+    files.close()
+
+
 def test_a_lock_that_another_process_took_for_a_leftover_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,7 @@ class Jobs:
             return
         path = self.store.files.path_of(name)
         try:
+            self._check_there(path, said)
             self._unpack(path, said, job_id, who=who, came_by=came_by, done=done)
         except ServiceError as fault:
             if fault.status >= 500:
@@ -187,6 +188,11 @@ class Jobs:
             job.n_unpacked = 0
             job.state = "reading" if job.held else "read"
         path.unlink(missing_ok=True)
+
+    def _check_there(self, path: Path, name: str) -> None:
+        """Refuse an archive that is gone, for which others would wait for ever; not where the whole disk is away."""
+        if self.store.files.incoming.is_dir() and not path.exists():
+            raise ServiceError(f"{name} is no longer there. Send it again.", kind="zip")
 
     def _unpack(self, path: Path, name: str, job_id: str, *, who: str, came_by: str, done: int) -> None:
         """Take in what an archive holds, but for the first `done` files, which an earlier process took."""

@@ -90,6 +90,25 @@ def test_a_large_study_has_several_reports_in_one_series(
         assert not set(_references(one)) & set(_references(other))
 
 
+def test_reports_of_an_image_of_several_frames_tell_whose_they_are(
+    store: Store, model_folder: Path, slices: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_TOGETHER", 3)
+    source = dcmread(slices[0])
+    source.SOPClassUID = source.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7.3"
+    source.NumberOfFrames, source.PixelData = 5, 5 * source.PixelData
+    source.save_as(tmp_path / "a.dcm")
+    Intake(store).take([arrive(store, tmp_path / "a.dcm")], came_by="c-store", who="me")
+    model = ServedModel(model_folder)
+    Answerer(store, model).answer_waiting()
+    assert Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0).report_due() == 1
+    reports = _results(store, "sr")
+    assert len(reports) == 2
+    for made in (*reports, *_results(store, "sc")):
+        for name in ("PatientID", "PatientName", "PatientSex", "StudyDate", "AccessionNumber", "StudyInstanceUID"):
+            assert made[name].value == source[name].value
+
+
 def test_one_study_keeps_no_other_from_its_results(
     reporter: Reporter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,13 +205,12 @@ class Jobs:
             max_file_bytes=self.intake.settings.max_file_mb * 1_000_000,
         )
         try:
-            if not done:
-                self._add(job_id, [], n_files=len(unpacker.members))
             for start in range(done, len(unpacker.members), _TOGETHER):
                 if self._stop.is_set():
                     raise ServiceError("The service is stopping.", kind="stopping", status=503)
                 taken = self._take_members(unpacker, start, job_id, who=who, came_by=came_by)
-                self._add(job_id, taken, n_unpacked=start + len(taken))
+                n_files = 0 if start else len(unpacker.members)  # with the first of them, and so once
+                self._add(job_id, taken, n_files=n_files, n_unpacked=start + len(taken))
                 self._on_new()
         finally:
             unpacker.close()

@@ -118,6 +118,20 @@ def test_a_database_that_knows_no_letters_is_said_to_be(tmp_path: Path, postgres
     assert said == "--database: its text is in SQL_ASCII. Give an empty database in UTF-8: createdb -E UTF8 NAME"
 
 
+def test_a_database_whose_machine_is_cut_off_is_not_waited_for_until_the_system_gives_up(
+    tmp_path: Path, postgres: Callable[..., str]
+) -> None:
+    store = open_store(tmp_path / "store", url=postgres())
+    with store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        told = {name: int(value) for name, value in driver.info.get_parameters().items() if value.isdigit()}
+    store.close()
+    until_given_up = told["keepalives_idle"] + told["keepalives_interval"] * told["keepalives_count"]
+    assert until_given_up <= 60
+    assert told["tcp_user_timeout"] <= 60_000
+
+
 @pytest.mark.parametrize("n_bytes", [8, 80_000])
 def test_a_file_that_is_no_database_is_said_to_be(tmp_path: Path, n_bytes: int) -> None:
     folder = tmp_path / "store"

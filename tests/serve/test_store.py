@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -136,6 +138,18 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         open_store(tmp_path / "s", url="postgresql://who:secret@127.0.0.1:9/x")
     assert fault.value.status == 503
     assert "secret" not in str(fault.value)
+
+
+def test_a_database_whose_connections_are_all_at_work_is_said_to_be(store: Store) -> None:
+    """As where it hangs: who comes then waits for half a minute, and not for ever."""
+    with ExitStack() as stack:
+        pool: Any = store.engine.pool
+        pool._timeout = 0.05
+        for _ in range(pool.size() + pool._max_overflow):
+            stack.enter_context(store.engine.connect())
+        with pytest.raises(ServiceError, match="all connections are in use") as fault, store.read() as session:
+            session.execute(text("select 1"))
+    assert (fault.value.kind, fault.value.status) == ("store-away", 503)
 
 
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:

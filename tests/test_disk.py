@@ -124,3 +124,20 @@ def test_a_growing_file_appears_when_it_is_whole_and_is_found_again_until_then(t
             pass
     assert path.read_bytes() == b"first\nsecond\n"
     assert [p.name for p in path.parent.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("knows_links", [True, False])
+def test_a_file_that_is_written_once_is_its_owners_alone(tmp_path, monkeypatch, knows_links):
+    """Also on a disk that knows no second name of a file: FAT, and some shares."""
+
+    def link(*paths):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not knows_links:
+        monkeypatch.setattr(disk.os, "link", link)
+    path = tmp_path / "site.key"
+    assert disk.write_once(path, "first\n")
+    assert not disk.write_once(path, "second\n")
+    assert path.read_text() == "first\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == ["site.key"]

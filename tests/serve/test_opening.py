@@ -54,6 +54,20 @@ def test_a_store_whose_rows_are_elsewhere_gets_none_here(
     assert run([*words, *store, *database]) == 0
 
 
+def test_a_store_with_files_is_not_begun_anew_in_an_empty_database(
+    tmp_path: Path, postgres: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of its files would be unknown to it."""
+    store = ["--store", str(tmp_path / "store")]
+    assert run(["token", "add", "boss", *store, "--database", postgres()]) == 0
+    empty = postgres()
+    assert run(["token", "add", "eve", *store, "--database", empty]) == 2
+    assert "The database holds no store. Name the --store, and the --database" in capsys.readouterr().err
+    engine = create_engine(_address(empty))
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+
+
 def _address(url: str) -> str:
     return url.replace("postgresql:", "postgresql+psycopg:")
 
@@ -102,6 +116,20 @@ def test_a_database_of_another_or_in_parts_is_said_to_be(
 def test_a_database_that_knows_no_letters_is_said_to_be(tmp_path: Path, postgres: Callable[..., str]) -> None:
     said = _refused(tmp_path / "store", postgres("-E", "SQL_ASCII", "-T", "template0", "--locale", "C"))
     assert said == "--database: its text is in SQL_ASCII. Give an empty database in UTF-8: createdb -E UTF8 NAME"
+
+
+def test_a_database_whose_machine_is_cut_off_is_not_waited_for_until_the_system_gives_up(
+    tmp_path: Path, postgres: Callable[..., str]
+) -> None:
+    store = open_store(tmp_path / "store", url=postgres())
+    with store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        told = {name: int(value) for name, value in driver.info.get_parameters().items() if value.isdigit()}
+    store.close()
+    until_given_up = told["keepalives_idle"] + told["keepalives_interval"] * told["keepalives_count"]
+    assert until_given_up <= 60
+    assert told["tcp_user_timeout"] <= 60_000
 
 
 @pytest.mark.parametrize("n_bytes", [8, 80_000])

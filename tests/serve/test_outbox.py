@@ -200,6 +200,21 @@ def test_what_may_have_come_is_asked_for_first(store: Store, slices: list[Path],
     assert n_sent == (0 if there else 1)
 
 
+def test_what_may_have_come_is_asked_for_until_there_is_an_answer(store: Store, slices: list[Path]) -> None:
+    """Also when the destination was away in between, and could not be asked."""
+    _put(store, slices[:1], "PACS@127.0.0.1:1")
+    said = [outcome_of(None), Sent(outcome="again", said="no connection", away=True)]
+    outbox, asked = _outbox(store, lambda path, to: said.pop(0))
+    for _ in range(2):
+        _make_due(store)
+        assert outbox.send_due() == 0
+    assert asked == ["PACS@127.0.0.1:1"]
+    _make_due(store)
+    outbox, asked = _outbox(store, lambda path, to: Sent(outcome="refused", said="HTTP 409"), there=True)
+    assert outbox.send_due() == 1
+    assert _states(store) == [("sent", 3, "it was there already")]
+
+
 def test_two_processes_send_nothing_twice(store: Store, slices: list[Path]) -> None:
     _put(store, slices, *(f"PACS{number}@127.0.0.1:1" for number in range(4)))
     sent: list[tuple[str, str]] = []

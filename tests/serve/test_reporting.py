@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ def _references(report: Dataset) -> list[str]:
         for series in evidence.ReferencedSeriesSequence
         for image in series.ReferencedSOPSequence
     ]
+
+
+def _items(content: Dataset) -> Iterator[Dataset]:
+    """All content items of a report that have a name, at every depth."""
+    for item in content.get("ContentSequence", []):
+        yield from (item, *_items(item)) if "ConceptNameCodeSequence" in item else _items(item)
 
 
 def _instead(monkeypatch: pytest.MonkeyPatch, first: Callable[[Answered], None]) -> None:
@@ -88,6 +94,49 @@ def test_a_large_study_has_several_reports_in_one_series(
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "PatientName"):
             assert one[name].value == other[name].value
         assert not set(_references(one)) & set(_references(other))
+
+
+def test_reports_of_an_image_of_several_frames_tell_whose_they_are(
+    store: Store, model_folder: Path, slices: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "MOST_TOGETHER", 3)
+    source = dcmread(slices[0])
+    source.SOPClassUID = source.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7.3"
+    source.NumberOfFrames, source.PixelData = 5, 5 * source.PixelData
+    source.save_as(tmp_path / "a.dcm")
+    Intake(store).take([arrive(store, tmp_path / "a.dcm")], came_by="c-store", who="me")
+    model = ServedModel(model_folder)
+    Answerer(store, model).answer_waiting()
+    assert Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0).report_due() == 1
+    reports = _results(store, "sr")
+    assert len(reports) == 2
+    for made in (*reports, *_results(store, "sc")):
+        for name in ("PatientID", "PatientName", "PatientSex", "StudyDate", "AccessionNumber", "StudyInstanceUID"):
+            assert made[name].value == source[name].value
+
+
+def test_results_of_an_image_without_a_patient_are_of_the_patient_of_its_study(
+    store: Store, model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    """It joins the others, and comes before them here, in a series of its own."""
+    nameless, named = dcmread(slices[0]), dcmread(slices[1])
+    nameless.PatientID = nameless.PatientName = ""
+    nameless.SeriesInstanceUID, nameless.SeriesNumber = "1.2.3", 7
+    nameless.save_as(tmp_path / "a.dcm")
+    Intake(store).take([arrive(store, tmp_path / "a.dcm"), arrive(store, slices[1])], came_by="c-store", who="me")
+    model = ServedModel(model_folder)
+    Answerer(store, model).answer_waiting()
+    assert Reporter(store=store, model=model, destinations=("PACS@127.0.0.1:1",), quiet_s=0).report_due() == 1
+    (report,), captures = _results(store, "sr"), _results(store, "sc")
+    assert [_references(report)[0], captures[0].SourceImageSequence[0].ReferencedSOPInstanceUID] == [
+        nameless.SOPInstanceUID
+    ] * 2
+    assert len(captures) == 2
+    for made in (report, *captures):
+        for name in ("PatientID", "PatientName", "StudyDate", "StudyInstanceUID"):
+            assert made[name].value == named[name].value
+    names = [item.TextValue for item in _items(report) if item.ConceptNameCodeSequence[0].CodeValue == "112039"]
+    assert [name.startswith("series 7") for name in names] == [True, False]
 
 
 def test_one_study_keeps_no_other_from_its_results(

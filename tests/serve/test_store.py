@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -138,6 +140,18 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     assert "secret" not in str(fault.value)
 
 
+def test_a_database_whose_connections_are_all_at_work_is_said_to_be(store: Store) -> None:
+    """As where it hangs: who comes then waits for half a minute, and not for ever."""
+    with ExitStack() as stack:
+        pool: Any = store.engine.pool
+        pool._timeout = 0.05
+        for _ in range(pool.size() + pool._max_overflow):
+            stack.enter_context(store.engine.connect())
+        with pytest.raises(ServiceError, match="all connections are in use") as fault, store.read() as session:
+            session.execute(text("select 1"))
+    assert (fault.value.kind, fault.value.status) == ("store-away", 503)
+
+
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     open_store(folder).close()
@@ -174,6 +188,23 @@ def test_a_key_is_made_once_and_never_seen_in_part(tmp_path: Path) -> None:
             assert len({one.result() for one in [pool.submit(read) for _ in range(8)]}) == 1
         assert (path.stat().st_mode & 0o777, path.stat().st_nlink) == (0o600, 1)
     assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_what_is_removed_as_it_comes_again_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who refused a copy of it, or sweeps."""
+    files, touch = Archive(tmp_path), os.utime
+
+    def touch_too_late(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        touch(path)
+
+    for name in ("first", "again"):
+        with files.receiving() as path:
+            path.write_bytes(b"an image")
+            kept = files.path_of(files.keep(path))
+        assert kept.exists(), name
+        monkeypatch.setattr(archive.os, "utime", touch_too_late)
+    files.close()
 
 
 def test_a_lock_that_another_process_took_for_a_leftover_is_made_again(

@@ -84,12 +84,13 @@ class Archive:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
         kept = self.path_of(sha256)
-        if kept.exists():
-            path.unlink()
+        try:
             os.utime(kept)  # it is as young as its newest copy
-            flush_folder(kept.parent)  # who moved it there a moment ago may not have come to that
+        except FileNotFoundError:
+            self._move(path, sha256)
             return sha256
-        self._move(path, sha256)
+        path.unlink()
+        flush_folder(kept.parent)  # who moved it there a moment ago may not have come to that
         return sha256
 
     def _move(self, path: Path, name: str) -> None:
@@ -115,8 +116,10 @@ class Archive:
 
 
 def is_old(path: Path) -> bool:
-    """Whether a file has lain there for more than a day."""
-    return path.stat().st_mtime < time.time() - _DAY_S
+    """Whether a file has lain there for more than a day; not one that another process has just removed."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime < time.time() - _DAY_S
+    return False
 
 
 def no_room() -> ServiceError:

@@ -9,11 +9,20 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as AllInUseError
 
 from overread.errors import ServiceError, SettingsError
 from overread.serve.archive import no_room
 
 _BUSY_S = 30
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
+"""with PostgreSQL: of a machine that is cut off nothing is heard, and the system would wait for it for two hours"""
 _MOST_CONNECTIONS = 64
 """more than a server has threads"""
 _MAY_NOT = "42501"
@@ -57,7 +66,7 @@ def make_engine(url: str) -> Engine:
 def _settings_of(kind: str) -> dict[str, Any]:
     if kind == "sqlite":
         return {"connect_args": {"timeout": _BUSY_S, "check_same_thread": False}, "pool_size": _MOST_CONNECTIONS}
-    return {"connect_args": {"connect_timeout": 5}, "pool_size": 8, "max_overflow": 16, "pool_pre_ping": True}
+    return {"connect_args": _PATIENCE, "pool_size": 8, "max_overflow": 16, "pool_pre_ping": True}
 
 
 def _ready_sqlite(connection: Any, _record: Any) -> None:
@@ -92,6 +101,11 @@ def faults_told() -> Iterator[None]:
         if told is None:
             raise
         raise told from fault
+    except AllInUseError as fault:  # each connection has been at work for half a minute
+        raise _unusable(
+            "The store's database does not answer (all connections are in use). Try again in a moment; "
+            "whoever keeps it should see to it."
+        ) from fault
 
 
 def _told(fault: DBAPIError) -> ServiceError | None:

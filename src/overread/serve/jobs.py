@@ -170,6 +170,7 @@ class Jobs:
             return
         path = self.store.files.path_of(name)
         try:
+            self._check_there(path, said)
             self._unpack(path, said, job_id, who=who, came_by=came_by, done=done)
         except ServiceError as fault:
             if fault.status >= 500:
@@ -188,6 +189,11 @@ class Jobs:
             job.state = "reading" if job.held else "read"
         path.unlink(missing_ok=True)
 
+    def _check_there(self, path: Path, name: str) -> None:
+        """Refuse an archive that is gone, for which others would wait for ever; not where the whole disk is away."""
+        if self.store.files.incoming.is_dir() and not path.exists():
+            raise ServiceError(f"{name} is no longer there. Send it again.", kind="zip")
+
     def _unpack(self, path: Path, name: str, job_id: str, *, who: str, came_by: str, done: int) -> None:
         """Take in what an archive holds, but for the first `done` files, which an earlier process took."""
         limits = self.settings
@@ -199,13 +205,12 @@ class Jobs:
             max_file_bytes=self.intake.settings.max_file_mb * 1_000_000,
         )
         try:
-            if not done:
-                self._add(job_id, [], n_files=len(unpacker.members))
             for start in range(done, len(unpacker.members), _TOGETHER):
                 if self._stop.is_set():
                     raise ServiceError("The service is stopping.", kind="stopping", status=503)
                 taken = self._take_members(unpacker, start, job_id, who=who, came_by=came_by)
-                self._add(job_id, taken, n_unpacked=start + len(taken))
+                n_files = 0 if start else len(unpacker.members)  # with the first of them, and so once
+                self._add(job_id, taken, n_files=n_files, n_unpacked=start + len(taken))
                 self._on_new()
         finally:
             unpacker.close()

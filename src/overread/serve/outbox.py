@@ -59,7 +59,7 @@ class Outbox:
                 sent = Sent(outcome="taken", said="it was there already")
             else:
                 sent = self.send(path, row.destination)
-            self._note(sending_id, sent)
+            self._note(sending_id, sent, was_uncertain=was_uncertain)
             self._tell(row.destination, sent)
             n_taken += sent.outcome == "taken"
         return n_taken
@@ -81,12 +81,12 @@ class Outbox:
             row.n_tries += 1
             return row.id, was_uncertain
 
-    def _note(self, sending_id: int, sent: Sent) -> None:
+    def _note(self, sending_id: int, sent: Sent, *, was_uncertain: bool) -> None:
         with self.store.begin() as session:
             row = session.get_one(Sending, sending_id)
             row.last_said = sent.said
             if sent.outcome == "again":
-                _put_off(session, row, sent)
+                _put_off(session, row, sent, was_uncertain=was_uncertain)
                 return
             row.state = "sent" if sent.outcome == "taken" else "refused"
             row.sent_at = now() if sent.outcome == "taken" else ""
@@ -110,13 +110,15 @@ class Outbox:
             session.execute(update(Sending).where(Sending.state == "sending").values(next_at=now()))
 
 
-def _put_off(session: Session, row: Sending, sent: Sent) -> None:
+def _put_off(session: Session, row: Sending, sent: Sent, *, was_uncertain: bool) -> None:
     """Let a result wait, and all others for its destination where that is away, or nothing was heard from it.
 
     One try finds out whether it is back. It may lie with this object that nothing was heard: its own wait grows with
     its tries, that of the others only with the number of such objects, so that they come to be tried before it.
+    was_uncertain: whether an earlier try may have brought it there; that this one did not is no word on that.
     """
-    row.state, row.next_at = "sending" if sent.uncertain else "waiting", _later(_wait_s(row.n_tries))
+    row.state = "sending" if sent.uncertain or was_uncertain else "waiting"
+    row.next_at = _later(_wait_s(row.n_tries))
     until = _later(_wait_s(_n_unheard_of(session, row.destination))) if sent.uncertain else row.next_at
     if sent.uncertain or sent.away:
         others = select(Sending.id).where(

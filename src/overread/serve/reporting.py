@@ -42,6 +42,7 @@ MOST_TOGETHER = 500
 """frames of one report: one of a frame takes a third of a megabyte of memory while it is made"""
 _NUMBERS = ("Modality", "SOPClassUID", "SeriesNumber", "InstanceNumber")
 """what a report tells of an image, the patient and the study apart"""
+_ITS_OWN = (*_NUMBERS, "SOPInstanceUID", "SeriesInstanceUID", "NumberOfFrames")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +138,12 @@ class Reporter:
         if not said:
             return
         model, at = self._said(), _time(study.changed_at)
+        # an image without a patient's ID may have joined the others of its study
+        whose = self._header(next((image for image, _, header in said if header.PatientID), said[0][0]))
         answers = digest([_answered(header, answer) for _, answer, header in said])
         for number, start in enumerate(range(0, len(said), MOST_TOGETHER), start=1):
             some = [_answered(header, answer) for _, answer, header in said[start : start + MOST_TOGETHER]]
-            some[0] = replace(some[0], dataset=self._header(said[start][0]) or some[0].dataset)
+            some[0] = replace(some[0], dataset=_of_patient(whose, some[0].dataset))
             yield "sr", make_report(some, model, at=at, number=number, answers=answers)
         for number, series in enumerate(filter(None, found), start=1):
             image, answer, header = max(series, key=lambda one: one[1].probabilities.get(study.label, 0.0))
@@ -148,10 +151,8 @@ class Reporter:
                 sheet = self._sheet(image, answer, _of_study(study, name_of(header, answer.frame)))
             except ImageError:
                 continue
-            yield (
-                "sc",
-                make_capture(self._header(image) or header, sheet, model, at=at, number=number, answers=answers),
-            )
+            source = _of_patient(whose, header)
+            yield "sc", make_capture(source, sheet, model, at=at, number=number, answers=answers)
 
     def _answers(self, series: Series) -> list[tuple[Instance, Answer, Dataset]]:
         """What this model says of the DICOM images of a series, with what a report tells of each."""
@@ -160,7 +161,7 @@ class Reporter:
             if image.format != "dicom":
                 continue
             answers = [one for one in image.predictions if one.model == self.model.sha256 and not one.problem]
-            if answers and (source := self._header(image, only=_NUMBERS)) is not None:
+            if answers and (source := self._header(image, only=(*_NUMBERS, "PatientID"))) is not None:
                 found += [(image, answer, source) for answer in answers]
         return found
 
@@ -227,6 +228,18 @@ def _whole(session: Session, study_id: int) -> Study:
         .where(Study.id == study_id)
         .options(selectinload(Study.series).selectinload(Series.instances).selectinload(Instance.predictions))
     ).one()
+
+
+def _of_patient(whose: Dataset | None, header: Dataset) -> Dataset:
+    """A header with the patient and the study of another of its study, and with its own UIDs and numbers."""
+    made = Dataset()
+    made.update(whose or header)
+    for name in _ITS_OWN:
+        if name in header:
+            made[name] = header[name]
+        elif name in made:
+            del made[name]
+    return made
 
 
 def _answered(header: Dataset, answer: Answer) -> Answered:

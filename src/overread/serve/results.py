@@ -247,7 +247,11 @@ def _check_one_study(answered: Sequence[Answered]) -> None:
 
 
 def _sources(answered: Sequence[Answered]) -> list[Dataset]:
-    return list({str(one.dataset.SOPInstanceUID): one.dataset for one in answered}.values())
+    """Each image once, in its order: of several frames the first, which may be the one with the whole header."""
+    found: dict[str, Dataset] = {}
+    for one in answered:
+        found.setdefault(str(one.dataset.SOPInstanceUID), one.dataset)
+    return list(found.values())
 
 
 def _is_ascii(answered: Sequence[Answered], model: ModelSaid) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from pydicom import DataElement, Dataset
 from pydicom.charset import python_encoding
 from pydicom.config import RAISE
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -32,6 +32,12 @@ _HAVE_TO_BE = (
 """of type 2 (PS3.3 C.7.1.1, C.7.2.1): present, and empty where unknown"""
 _SEXES = ("", "F", "M", "O")
 _UTF_8 = "ISO_IR 192"
+_NEVER_FIRST = ("ISO 2022 IR 87", "ISO 2022 IR 159")
+_NEVER_TOLD = ("ISO 2022 IR 58",)
+"""highdicom knows it, and refuses it all the same"""
+_TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
+_ESCAPE = "\x1b$)A"
+"""to GB2312 (ISO 2022 IR 58): pydicom leaves it in what it has decoded"""
 _DEEPEST = 4
 
 
@@ -83,10 +89,11 @@ def _element(found: DataElement, *, as_text: bool, depth: int) -> DataElement:
     value: Any = found.value
     if found.VR == "SQ":
         value = Sequence([_valid(item, depth=depth + 1, anew=as_text) for item in value])
-    elif found.VM > 1 and found.keyword in _HAVE_TO_BE:
+    elif found.VM > 1 and dictionary_VM(found.tag) == "1":
         raise ValueError(found.keyword)
-    elif found.VR == "PN" and as_text and value:
-        value = [str(name) for name in value] if found.VM > 1 else str(value)
+    elif found.VR in _TEXTS and as_text and value:
+        texts = [str(one).replace(_ESCAPE, "") for one in (value if found.VM > 1 else [value])]
+        value = texts if found.VM > 1 else texts[0]
     return DataElement(found.tag, found.VR, value, validation_mode=RAISE)
 
 
@@ -96,9 +103,16 @@ def _character_set(header: Dataset) -> Any:
     names = [found] if isinstance(found, str) else list(found)
     if names == [""]:
         return ""
-    extended = [name.startswith("ISO 2022") for name in names]
-    known = all(name and name in python_encoding for name in names)
-    return found if known and (not extended[0] if len(names) == 1 else any(extended)) else None
+    return found if _can_be_told(names) else None
+
+
+def _can_be_told(names: list[str]) -> bool:
+    """Whether results may name these character sets (PS3.3 C.12.1.1.2): what highdicom refuses would make none."""
+    from highdicom.enum import SpecificCharacterSetValues
+
+    known = (python_encoding.keys() & {one.value for one in SpecificCharacterSetValues}) - set(_NEVER_TOLD)
+    are_extended = {name.startswith("ISO 2022") for name in names} == {len(names) > 1}
+    return known.issuperset(names) and are_extended and names[0] not in _NEVER_FIRST
 
 
 def _is_ascii(made: Dataset) -> bool:

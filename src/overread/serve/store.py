@@ -65,11 +65,13 @@ class Store:
 def open_store(folder: str | Path, *, url: str | None = None, make: bool = True) -> Store:
     """Open the store in `folder`; `url`: a database elsewhere. make: whether to make it where it is not there.
 
-    The tables are brought to this version of overread. Raises SettingsError for an address that is none, and for a
-    folder that cannot be written or holds no store, or not all of it. ServiceError where the database cannot be used.
+    The tables are brought to this version of overread. Raises SettingsError for an address that is none, for a folder
+    that cannot be written or holds no store, or not all of it, and for one that has files where the database has no
+    tables. ServiceError where the database cannot be used.
     """
     folder = Path(folder)
-    _check_there(folder, url, make=make)
+    is_used = (folder / FILES).is_dir()  # looked for first: it is made after the rows
+    _check_there(folder, url, is_used=is_used, make=make)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -78,7 +80,7 @@ def open_store(folder: str | Path, *, url: str | None = None, make: bool = True)
     engine = make_engine(f"sqlite:///{folder / DATABASE}" if url is None else url)
     try:
         with faults_told():
-            migrate(engine, lock=folder / "migrate.lock", make=make)
+            migrate(engine, lock=folder / "migrate.lock", make=make and not is_used)
         remove_leftovers(folder)
         return Store(folder, engine)
     except BaseException:
@@ -86,9 +88,8 @@ def open_store(folder: str | Path, *, url: str | None = None, make: bool = True)
         raise
 
 
-def _check_there(folder: Path, url: str | None, *, make: bool) -> None:
+def _check_there(folder: Path, url: str | None, *, is_used: bool, make: bool) -> None:
     """Refuse a folder whose rows are elsewhere, or that holds no store where none is to be made."""
-    is_used = (folder / FILES).is_dir()  # looked for first: it is made after the rows
     has_rows = url is not None or (folder / DATABASE).exists()
     if is_used and not has_rows:
         raise SettingsError(

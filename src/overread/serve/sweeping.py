@@ -23,8 +23,11 @@ _PIECE = 500
 def sweep(store: Store) -> int:
     """Remove files that are older than a day and neither an image, nor a result, nor an archive that waits.
 
-    Returns how many. They may show patients, and nobody would ever find them again.
+    Returns how many. They may show patients, and nobody would ever find them again. Nothing is removed where the rows
+    are not those of these files: by the database of another store all of them would be unknown.
     """
+    if not _belong_together(store):
+        return 0
     n, old = 0, store.files.old()
     while some := {path.name: path for path in islice(old, _PIECE)}:
         with store.read() as session:
@@ -48,6 +51,13 @@ def sweep_quietly(store: Store) -> None:
             _log.info("%d files that nothing knew of were removed", n)
     except (OverreadError, OSError) as fault:
         _log.warning("files that nothing knows of may be left: %s", getattr(fault, "kind", type(fault).__name__))
+
+
+def _belong_together(store: Store) -> bool:
+    """Whether the newest image that the database tells of has its file here."""
+    with store.read() as session:
+        newest = session.scalars(select(Instance.sha256).order_by(Instance.id.desc()).limit(1)).first()
+    return newest is not None and store.files.path_of(newest).exists()
 
 
 def _unknown(session: Session, names: Iterable[str]) -> set[str]:

@@ -457,6 +457,14 @@ def test_pages_of_other_sites_are_refused(running: Running, headers: dict[str, s
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_a_person_under_another_name_is_told_on_a_page(running: Running) -> None:
+    response = running.client.get("/", headers={"Host": "evil.example", "Accept": "text/html"})
+    assert (response.status_code, response.headers["content-type"]) == (421, "text/html; charset=utf-8")
+    assert "Open it as one of: 127.0.0.1, localhost" in response.text
+    assert running.service.model.name not in response.text
+    assert "Content-Security-Policy" in response.headers
+
+
 def test_too_much_is_refused_as_it_comes(running: Running) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(20):

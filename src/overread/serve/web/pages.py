@@ -21,7 +21,15 @@ A_PAGE = 50
 STATES = {"": "any state", "waiting": "waiting", "answered": "answered", "problem": "with a problem"}
 VERDICTS = {"": "read or not", "none": "not read", "agree": "agreed with", "disagree": "disagreed with"}
 _DATA = ("/api/", "/dicom-web", "/static/", "/healthz", "/metrics", "/openapi.json")
-_NO_PAGE = {404: "Not found", 422: "Not understood", 500: "A fault", 503: "Not now", 507: "Not now"}
+_NO_PAGE = {
+    404: "Not found",
+    421: "Another name",
+    422: "Not understood",
+    429: "Too often",
+    500: "A fault",
+    503: "Not now",
+    507: "Not now",
+}
 
 router = APIRouter(include_in_schema=False)
 _templates = Jinja2Templates(HERE / "templates")
@@ -108,7 +116,17 @@ def is_for_a_person(request: Request) -> bool:
 
 def problem_page(request: Request, status: int, words: str) -> Response:
     """Why there is no page, on a page."""
-    return _show(request, "problem.html", status=status, title=_NO_PAGE.get(status, "Not shown"), words=words)
+    return _show(request, "problem.html", status=status, title=_title(status), words=words)
+
+
+def refusal_page(request: Request, status: int, words: str) -> Response:
+    """Why there is no page, for whom nobody has asked yet who they are: it says nothing of the model."""
+    values = {"title": _title(status), "words": words}
+    return _templates.TemplateResponse(request, "refused.html", values, status_code=status)
+
+
+def _title(status: int) -> str:
+    return _NO_PAGE.get(status, "Not shown")
 
 
 def _for_viewer(request: Request) -> dict[str, Any]:

@@ -300,6 +300,51 @@ def test_small_numbers_are_seen(page: Any, tmp_path: Path) -> None:
     expect(page.locator("#window-shown")).to_have_text("W 0.0031  L 0.0015")
 
 
+def test_a_reading_is_of_what_the_page_shows_and_is_kept_once(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        _hand_in(page, slices[:4])
+        _open_first(page)
+        with service.store.begin() as session:
+            (study,) = session.scalars(select(Study))
+            label = study.label
+            study.label = next(name for name in CLASSES if name != label)
+        page.get_by_label("right", exact=False).first.check()
+        page.get_by_role("button", name="Keep this reading").click()
+        expect(page.locator("#reading-said")).to_contain_text("The model's answer is")
+        with service.store.begin() as session:
+            session.scalars(select(Study)).one().label = label
+        page.route("**/readings", lambda route: (time.sleep(0.3), route.continue_()))
+        page.get_by_role("button", name="Keep this reading").dblclick()
+        expect(page.locator("#reading-said")).to_have_text("Kept.")
+        page.wait_for_timeout(500)
+        assert page.locator("#readings li").count() == 1
+        page.close()
+
+
+def test_what_a_reader_has_begun_to_write_outlives_an_answer(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        _hand_in(page, slices[:4])
+        for n_images in (5, 4):
+            with service.store.begin() as session:
+                session.scalars(select(Study)).one().n_images = n_images
+            if n_images == 5:
+                _open_first(page)
+                page.locator("textarea").fill("a clip, not a")
+        expect(page.locator("#reading-said")).to_contain_text("answered more images since")
+        assert page.locator("textarea").input_value() == "a clip, not a"
+        page.close()
+
+
 def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, needs_units: Path, tmp_path: Path) -> None:
     """A model that needs Hounsfield units, and a picture."""
     from playwright.sync_api import expect

@@ -484,6 +484,34 @@ def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: P
         context.close()
 
 
+def test_who_signs_out_is_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    """Though a second visit has begun in another tab, whose word the first does not know."""
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            token = add_account(session, "dr-lee", "reader")
+        context = browser.new_context(base_url=address)
+        first, second = context.new_page(), context.new_page()
+        for page in (first, second):
+            page.goto("/sign-in")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{address}/")
+        with first.expect_navigation():
+            first.get_by_role("button", name="Sign out").click()
+        if "/sign-in" not in first.url:
+            first.get_by_role("button", name="Sign out").click()
+        expect(first).to_have_url(f"{address}/sign-in")
+        first.goto("/about")
+        expect(first).to_have_url(f"{address}/sign-in?next=/about")
+        first.route("**/visits", lambda route: route.abort())
+        first.get_by_label("Your token").fill(token)
+        first.keyboard.press("Enter")
+        expect(first.locator("#said")).to_have_text("The service cannot be reached. Is it running?")
+        context.close()
+
+
 def test_who_signs_in_stays_on_this_service(browser: Any, model_folder: Path, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 

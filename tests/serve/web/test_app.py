@@ -431,6 +431,22 @@ def test_a_model_without_sets_says_so_once(model_folder: Path, tmp_path: Path, p
     assert '"sets_why": "3 patients"' in text
 
 
+def test_pages_write_percentages_in_one_way(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:
+    """The words of a model folder have no space there."""
+    card = bundle.load_card(model_folder)
+    shutil.copytree(model_folder, tmp_path / "own")
+    caution = replace(card.caution, sets_why="no sets: hold the true class of 90% of all images")
+    bundle.seal(tmp_path / "own", replace(card, caution=caution, marks=("trained on 10% of the patients",)))
+    own = Running(tmp_path / "own", tmp_path / "store")
+    study = _hand_in(own.client, slices[:1])["studies"][0]["url"]
+    for path in ("/", "/about", study):
+        page = own.client.get(path).text
+        assert "10 % of the patients" in page
+        assert re.search(r"\d%", page) is None, path
+    assert "90 % of all images" in own.client.get(study).text
+    own.stop()
+
+
 def test_the_model_tells_its_limits(running: Running) -> None:
     about = running.client.get("/api/v1/model").json()
     assert about["classes"] == ["aneurysm", "cancer", "tumor"]

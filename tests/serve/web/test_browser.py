@@ -28,7 +28,7 @@ from overread.serve.web.app import make_app
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path((find_spec("axe_playwright_python") or find_spec("overread")).origin or "").parent / "axe.min.js"  # type: ignore[union-attr]
-SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
+SIZES = {"small": (320, 640), "phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
 WAIT_MS = 30_000
 
 pytestmark = [
@@ -451,7 +451,7 @@ def test_who_has_signed_in_sees_the_whole_page_and_whole_hashes(
             for path in ("/", "/about", page.locator("table.studies a").first.get_attribute("href")):
                 page.goto(path)
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-                assert page.locator("header").bounding_box()["height"] < 64, path
+                assert page.locator("header").bounding_box()["height"] < 60, path
                 lines = "found => found.map(code => code.getClientRects().length)"
                 assert set(page.locator("td code").evaluate_all(lines)) <= {1}, path
                 assert (_faults(page) == []) or not AXE.exists(), path

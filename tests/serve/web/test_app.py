@@ -507,6 +507,18 @@ def test_only_images_may_be_large(running: Running, length: str) -> None:
     assert running.client.put("/api/v1/images", content=body).status_code == 413
 
 
+def test_head_is_answered_like_get(running: Running, slices: list[Path]) -> None:
+    """Such as those that watch whether a service is there."""
+    study = _hand_in(running.client, slices[:1])["studies"][0]["uid"]
+    paths = ("/healthz", "/", "/static/api.js", f"/dicom-web/studies/{study}", "/api/v1/studies/1.2", "/nothing")
+    for path in paths:
+        got, head = running.client.get(path), running.client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers.get("content-length") == got.headers.get("content-length")
+        assert head.headers["content-type"][:20] == got.headers["content-type"][:20]
+    assert running.client.head("/api/v1/images").status_code == 405
+
+
 def test_every_error_is_a_problem_in_words(running: Running) -> None:
     for path, status in (("/nothing", 404), ("/api/v1/studies/x", 422), ("/api/v1/studies?limit=0", 422)):
         response = running.client.get(path)

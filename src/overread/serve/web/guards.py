@@ -96,6 +96,19 @@ class BodyLimit:
             await _too_large(scope, most_bytes)(scope, receive, send)
 
 
+class Heads:
+    """Answers HEAD like GET (RFC 9110 9.3.2): the server that runs us leaves out the body."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)
+
+
 class Headers:
     """Tells browsers to run nothing of others, to frame nothing, and to keep no data."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 from tests.serve.conftest import arrive
 
@@ -117,26 +118,30 @@ def test_each_object_names_its_transfer_syntax(client: TestClient, slices: list[
 
 
 @pytest.mark.parametrize(
-    ("accept", "json", "png"),
+    ("accept", "json", "picture"),
     [
-        (None, 200, 200),
-        ("*/*", 200, 200),
-        (BROWSER, 200, 200),
-        ("application/dicom+json", 200, 406),
-        ("application/dicom+json, application/json", 200, 406),
-        ("application/json", 200, 406),
-        (OHIF, 200, 406),
-        ("application/dicom+json; transfer-syntax=*", 200, 406),
-        ('multipart/related; type="application/dicom+xml"', 406, 406),
-        ("application/dicom+xml", 406, 406),
-        ("image/png", 406, 200),
-        ("image/*", 406, 200),
-        ("image/jpeg", 406, 406),
-        ("image/jpeg, image/png;q=0.5", 406, 200),
+        (None, 200, "image/jpeg"),
+        ("*/*", 200, "image/jpeg"),
+        (BROWSER, 200, "image/jpeg"),
+        ("application/dicom+json", 200, ""),
+        ("application/dicom+json, application/json", 200, ""),
+        ("application/json", 200, ""),
+        (OHIF, 200, ""),
+        ("application/dicom+json; transfer-syntax=*", 200, ""),
+        ('multipart/related; type="application/dicom+xml"', 406, ""),
+        ("application/dicom+xml", 406, ""),
+        ("image/png", 406, "image/png"),
+        ("image/*", 406, "image/jpeg"),
+        ("image/jpeg", 406, "image/jpeg"),
+        ("image/png;q=0.5, image/jpeg", 406, "image/jpeg"),
+        ("image/jpeg;q=0.5, image/png", 406, "image/png"),
+        ("image/png, */*;q=0.1", 200, "image/png"),
+        ("image/jpeg;q=0, image/png;q=odd", 406, "image/png"),
+        ("image/gif", 406, ""),
     ],
 )
 def test_attributes_and_pictures_keep_to_what_is_taken(
-    client: TestClient, slices: list[Path], accept: str | None, json: int, png: int
+    client: TestClient, slices: list[Path], accept: str | None, json: int, picture: str
 ) -> None:
     headers = {} if accept is None else {"Accept": accept}
     study, series, instance = (path_of(slices[0], level) for level in ("study", "series", "instance"))
@@ -144,10 +149,14 @@ def test_attributes_and_pictures_keep_to_what_is_taken(
     asked += [f"{where}/metadata" for where in (study, series, instance)]
     asked += [f"{study}/series", f"{study}/instances", f"{series}/instances"]
     assert {client.get(where, headers=headers).status_code for where in asked} == {json}
-    picture = client.get(f"{instance}/rendered", headers=headers)
-    assert picture.status_code == png
-    if png == 406:
-        assert "image/png" in picture.json()["detail"]
+    shown = client.get(f"{instance}/rendered", headers=headers)
+    if picture:
+        assert (shown.status_code, shown.headers["content-type"]) == (200, picture)
+        found = Image.open(io.BytesIO(shown.content))
+        assert (found.size, found.get_format_mimetype()) == ((64, 64), picture)
+    else:
+        assert shown.status_code == 406
+        assert "image/jpeg or image/png" in shown.json()["detail"]
 
 
 def test_another_clients_choices_are_understood(client: TestClient, slices: list[Path]) -> None:

@@ -431,6 +431,22 @@ def test_a_model_without_sets_says_so_once(model_folder: Path, tmp_path: Path, p
     assert '"sets_why": "3 patients"' in text
 
 
+def test_pages_write_percentages_in_one_way(model_folder: Path, tmp_path: Path, slices: list[Path]) -> None:
+    """The words of a model folder have no space there."""
+    card = bundle.load_card(model_folder)
+    shutil.copytree(model_folder, tmp_path / "own")
+    caution = replace(card.caution, sets_why="no sets: hold the true class of 90% of all images")
+    bundle.seal(tmp_path / "own", replace(card, caution=caution, marks=("trained on 10% of the patients",)))
+    own = Running(tmp_path / "own", tmp_path / "store")
+    study = _hand_in(own.client, slices[:1])["studies"][0]["url"]
+    for path in ("/", "/about", study):
+        page = own.client.get(path).text
+        assert "10 % of the patients" in page
+        assert re.search(r"\d%", page) is None, path
+    assert "90 % of all images" in own.client.get(study).text
+    own.stop()
+
+
 def test_the_model_tells_its_limits(running: Running) -> None:
     about = running.client.get("/api/v1/model").json()
     assert about["classes"] == ["aneurysm", "cancer", "tumor"]
@@ -457,6 +473,14 @@ def test_pages_of_other_sites_are_refused(running: Running, headers: dict[str, s
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_a_person_under_another_name_is_told_on_a_page(running: Running) -> None:
+    response = running.client.get("/", headers={"Host": "evil.example", "Accept": "text/html"})
+    assert (response.status_code, response.headers["content-type"]) == (421, "text/html; charset=utf-8")
+    assert "Open it as one of: 127.0.0.1, localhost" in response.text
+    assert running.service.model.name not in response.text
+    assert "Content-Security-Policy" in response.headers
+
+
 def test_too_much_is_refused_as_it_comes(running: Running) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(20):
@@ -481,6 +505,18 @@ def test_only_images_may_be_large(running: Running, length: str) -> None:
     for path in ("/api/v1/images", "/dicom-web/studies", "/dicom-web/studies/1.2.3"):
         assert running.client.post(path, content=body).status_code == 415
     assert running.client.put("/api/v1/images", content=body).status_code == 413
+
+
+def test_head_is_answered_like_get(running: Running, slices: list[Path]) -> None:
+    """Such as those that watch whether a service is there."""
+    study = _hand_in(running.client, slices[:1])["studies"][0]["uid"]
+    paths = ("/healthz", "/", "/static/api.js", f"/dicom-web/studies/{study}", "/api/v1/studies/1.2", "/nothing")
+    for path in paths:
+        got, head = running.client.get(path), running.client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers.get("content-length") == got.headers.get("content-length")
+        assert head.headers["content-type"][:20] == got.headers["content-type"][:20]
+    assert running.client.head("/api/v1/images").status_code == 405
 
 
 def test_every_error_is_a_problem_in_words(running: Running) -> None:

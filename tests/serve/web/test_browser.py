@@ -9,21 +9,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pydicom
 import pytest
 import uvicorn
 from PIL import Image
+from pydicom.uid import MRImageStorage
+from sqlalchemy import select
 from tests.serve.conftest import CLASSES
 
 from overread.serve.accounts import add_account
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
+from overread.serve.tables import Study
 from overread.serve.web.app import make_app
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path((find_spec("axe_playwright_python") or find_spec("overread")).origin or "").parent / "axe.min.js"  # type: ignore[union-attr]
-SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
+SIZES = {"small": (320, 640), "phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
 WAIT_MS = 30_000
 
 pytestmark = [
@@ -198,6 +203,148 @@ def test_an_image_is_enlarged_and_moved(page: Any, slices: list[Path]) -> None:
     expect(zoom).not_to_have_text(fitted)
 
 
+def _painted(page: Any) -> Any:
+    """Columns and rows of the stage on which an image stands."""
+    script = """() => {
+        const { width, height } = document.getElementById("canvas");
+        const { data } = document.getElementById("canvas").getContext("2d").getImageData(0, 0, width, height);
+        const columns = new Set(), rows = new Set();
+        for (let i = 0; i < width * height; i += 1) {
+            if (data[4 * i + 3]) [columns.add(i % width), rows.add(Math.floor(i / width))];
+        }
+        return [columns.size, rows.size];
+    }"""
+    return page.evaluate(script)
+
+
+def test_no_image_stands_under_the_number_of_another(page: Any, slices: list[Path]) -> None:
+    """While one is on its way, however long that takes."""
+    from playwright.sync_api import expect
+
+    _hand_in(page, slices[:4])
+    first, kept = [], []
+
+    def hold(route: Any) -> None:
+        (kept if first else first).append(route)
+        if len(first) == 1 and not kept:
+            route.continue_()
+
+    page.route("**/pixels", hold)
+    _open_first(page)
+    expect(page.locator("#window-shown")).to_contain_text("W ")
+    page.locator("#stage").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#stage-said")).to_have_text("Loading.")
+    assert _painted(page) == [0, 0]
+    expect(page.locator("#window-shown")).to_have_text("")
+    assert page.locator("[data-side]").all_inner_texts() == [""] * 4
+    for route in kept:
+        route.continue_()
+    expect(page.locator("#stage-said")).to_have_text("")
+    expect(page.locator("#window-shown")).to_contain_text("W ")
+    assert _painted(page) != [0, 0]
+
+
+def test_images_of_two_kinds_in_one_study(page: Any, slices: list[Path], tmp_path: Path) -> None:
+    """The first, of CT, has pixels that are twice as high as wide; the second, of MR, has no Hounsfield units."""
+    from playwright.sync_api import expect
+
+    for number, modality in enumerate(("CT", "CT", "MR")):
+        dataset = pydicom.dcmread(slices[9])
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.99", f"1.2.99.{modality == 'MR':d}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.99.9.{number}"
+        dataset.Modality, dataset.PixelSpacing, dataset.SeriesNumber = modality, [1, 0.5], number
+        if modality == "MR":
+            dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+            dataset.WindowCenter, dataset.WindowWidth = 500, 1000
+        dataset.BodyPartExamined = "TWO KINDS"
+        dataset.save_as(tmp_path / f"{number}.dcm")
+    _hand_in(page, sorted(tmp_path.glob("*.dcm")))
+    page.locator("table.studies a", has_text="TWO KINDS").click()
+    shown, brain = page.locator("#window-shown"), page.locator("#window option[value=brain]")
+    expect(shown).to_contain_text("HU")
+    columns, rows = _painted(page)
+    assert rows == pytest.approx(2 * columns, abs=3)
+    page.locator("#window").select_option("brain")
+    expect(shown).to_have_text("W 80  L 40 HU")
+    page.locator("#series").select_option(index=1)
+    expect(page.locator("#where-shown")).to_have_text("1 / 1")
+    expect(shown).to_have_text("W 1000  L 500")
+    expect(brain).to_be_disabled()
+    page.locator("#series").select_option(index=0)
+    expect(shown).to_have_text("W 80  L 40 HU")
+    expect(brain).to_be_enabled()
+    page.locator("summary").click()
+    assert page.locator("table.all td:first-child").all_inner_texts() == ["1: 1", "1: 2", "2: 1"]
+
+
+def test_small_numbers_are_seen(page: Any, tmp_path: Path) -> None:
+    """Such as of a map of diffusion: below 0.003, all of it."""
+    from playwright.sync_api import expect
+
+    values = np.linspace(0, 0.003, 32 * 32, dtype=np.float32).reshape(32, 32, 1)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "adc.nii")
+    _hand_in(page, [tmp_path / "adc.nii"])
+    page.locator("table.studies a").first.click()
+    expect(page.locator("#window-shown")).to_have_text("W 0.003  L 0.0015")
+    script = """() => {
+        const { width, height } = document.getElementById("canvas");
+        const { data } = document.getElementById("canvas").getContext("2d").getImageData(0, 0, width, height);
+        const greys = [...data].filter((value, i) => i % 4 === 0 && data[i + 3]);
+        return [greys.reduce((a, b) => Math.min(a, b)), greys.reduce((a, b) => Math.max(a, b))];
+    }"""
+    low, high = page.evaluate(script)
+    assert (low < 5, high > 250) == (True, True)
+    page.locator("#stage").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("#window-shown")).to_have_text("W 0.0031  L 0.0015")
+
+
+def test_a_reading_is_of_what_the_page_shows_and_is_kept_once(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        _hand_in(page, slices[:4])
+        _open_first(page)
+        with service.store.begin() as session:
+            (study,) = session.scalars(select(Study))
+            label = study.label
+            study.label = next(name for name in CLASSES if name != label)
+        page.get_by_label("right", exact=False).first.check()
+        page.get_by_role("button", name="Keep this reading").click()
+        expect(page.locator("#reading-said")).to_contain_text("The model's answer is")
+        with service.store.begin() as session:
+            session.scalars(select(Study)).one().label = label
+        page.route("**/readings", lambda route: (time.sleep(0.3), route.continue_()))
+        page.get_by_role("button", name="Keep this reading").dblclick()
+        expect(page.locator("#reading-said")).to_have_text("Kept.")
+        page.wait_for_timeout(500)
+        assert page.locator("#readings li").count() == 1
+        page.close()
+
+
+def test_what_a_reader_has_begun_to_write_outlives_an_answer(
+    browser: Any, model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=False):
+        page = browser.new_page(base_url=address)
+        _hand_in(page, slices[:4])
+        for n_images in (5, 4):
+            with service.store.begin() as session:
+                session.scalars(select(Study)).one().n_images = n_images
+            if n_images == 5:
+                _open_first(page)
+                page.locator("textarea").fill("a clip, not a")
+        expect(page.locator("#reading-said")).to_contain_text("answered more images since")
+        assert page.locator("textarea").input_value() == "a clip, not a"
+        page.close()
+
+
 def test_why_a_picture_has_no_answer_is_told_at_once(browser: Any, needs_units: Path, tmp_path: Path) -> None:
     """A model that needs Hounsfield units, and a picture."""
     from playwright.sync_api import expect
@@ -304,7 +451,7 @@ def test_who_has_signed_in_sees_the_whole_page_and_whole_hashes(
             for path in ("/", "/about", page.locator("table.studies a").first.get_attribute("href")):
                 page.goto(path)
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-                assert page.locator("header").bounding_box()["height"] < 64, path
+                assert page.locator("header").bounding_box()["height"] < 60, path
                 lines = "found => found.map(code => code.getClientRects().length)"
                 assert set(page.locator("td code").evaluate_all(lines)) <= {1}, path
                 assert (_faults(page) == []) or not AXE.exists(), path
@@ -334,6 +481,34 @@ def test_a_reader_signs_in_and_out(browser: Any, model_folder: Path, tmp_path: P
         expect(page).to_have_url(f"{address}/")
         context.clear_cookies()  # the visit ends while the work list is open
         expect(page).to_have_url(f"{address}/sign-in?next=%2F", timeout=15_000)
+        context.close()
+
+
+def test_who_signs_out_is_out(browser: Any, model_folder: Path, tmp_path: Path) -> None:
+    """Though a second visit has begun in another tab, whose word the first does not know."""
+    from playwright.sync_api import expect
+
+    for address, service in _serve(model_folder, tmp_path / "store", asks=True):
+        with service.store.begin() as session:
+            token = add_account(session, "dr-lee", "reader")
+        context = browser.new_context(base_url=address)
+        first, second = context.new_page(), context.new_page()
+        for page in (first, second):
+            page.goto("/sign-in")
+            page.get_by_label("Your token").fill(token)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{address}/")
+        with first.expect_navigation():
+            first.get_by_role("button", name="Sign out").click()
+        if "/sign-in" not in first.url:
+            first.get_by_role("button", name="Sign out").click()
+        expect(first).to_have_url(f"{address}/sign-in")
+        first.goto("/about")
+        expect(first).to_have_url(f"{address}/sign-in?next=/about")
+        first.route("**/visits", lambda route: route.abort())
+        first.get_by_label("Your token").fill(token)
+        first.keyboard.press("Enter")
+        expect(first.locator("#said")).to_have_text("The service cannot be reached. Is it running?")
         context.close()
 
 

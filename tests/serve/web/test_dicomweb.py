@@ -20,6 +20,7 @@ from overread.serve.reporting import Reporter
 from overread.serve.service import Service
 from overread.serve.statuses import Status
 from overread.serve.store import open_store
+from overread.serve.web import dicomweb
 from overread.serve.web.app import make_app
 
 KIND = 'multipart/related; type="application/dicom"; boundary=x'
@@ -245,6 +246,29 @@ def test_studies_are_found_by_their_months(client: TestClient, slices: list[Path
     assert list(found.values()) == [200] * 5 + [204] * 2, found
     others = {"includefield": "all", "fuzzymatching": "true", "PatientName": "*", "00100020": "", "0020000D": ""}
     assert client.get("/dicom-web/studies", params=others).status_code == 200
+
+
+def test_that_there_is_more_than_is_told_is_said(
+    client: TestClient, slices: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PS3.18 8.3.4.4.1: of what is asked for as much is given as there may be."""
+    monkeypatch.setattr(dicomweb, "_MOST_FOUND", 3)
+    _stow(client, [path.read_bytes() for path in slices[:6]])
+    more = '299 overread "There are additional results that can be requested."'
+    for where, asked, n, warning in (
+        ("instances", {}, 3, more),
+        ("instances", {"limit": 100_000}, 3, more),
+        ("instances", {"limit": 2}, 2, more),
+        ("instances", {"limit": 3, "offset": 3}, 3, None),
+        ("studies", {"limit": 2}, 2, None),
+        ("studies", {"limit": 1}, 1, more),
+        ("series", {"limit": 1}, 1, more),
+    ):
+        response = client.get(f"/dicom-web/{where}", params=asked)
+        assert (len(response.json()), response.headers.get("Warning")) == (n, warning), (where, asked)
+    assert client.get("/dicom-web/studies", params={"limit": 0}).status_code == 204
+    fuzzy = client.get("/dicom-web/studies", params={"fuzzymatching": "true"}).headers["Warning"]
+    assert fuzzy.startswith('299 overread "The fuzzymatching parameter is not supported.')
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
+from overread.errors import ServiceError
 from overread.serve import accounts
 from overread.serve.accounts import add_account, end_account
 from overread.serve.logs import JsonLines
 from overread.serve.model import ServedModel
 from overread.serve.service import Service
 from overread.serve.store import open_store
+from overread.serve.web import watchman
 from overread.serve.web.app import make_app
 
 OPEN = {("GET", "/healthz"), ("GET", "/sign-in"), ("POST", "/api/v1/visits")}
@@ -105,6 +107,35 @@ def test_guessing_is_slowed_down(guarded: tuple[TestClient, str]) -> None:
     answers = [client.post("/api/v1/visits", json={"token": "ovr_x"}).status_code for _ in range(14)]
     assert answers[:10] == [401] * 10
     assert answers[-1] == 429
+
+
+def test_a_person_who_asks_too_often_is_told_on_a_page(model_folder: Path, tmp_path: Path) -> None:
+    service = Service(open_store(tmp_path / "store"), ServedModel(model_folder))
+    with TestClient(make_app(service, asks=True, per_s=1), base_url="http://127.0.0.1") as client:
+        answers = [client.get("/sign-in", headers={"Accept": "text/html"}) for _ in range(5)]
+        program = client.get("/sign-in")
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
+    assert answers[-1].headers["content-type"] == "text/html; charset=utf-8"
+    assert "Too many requests. Come again in 1 s." in answers[-1].text
+    assert answers[-1].headers["retry-after"] == "1"
+    assert service.model.name not in answers[-1].text
+    assert (program.status_code, program.headers["content-type"]) == (429, "application/problem+json")
+
+
+def test_a_visitor_is_told_on_a_page_that_the_database_is_away(
+    guarded: tuple[TestClient, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise ServiceError("The database does not answer. Try again.", kind="store", status=503)
+
+    client, token = guarded
+    client.post("/api/v1/visits", json={"token": token})
+    monkeypatch.setattr(watchman, "who_visits", away)
+    for accept, kind in (("text/html", "text/html; charset=utf-8"), ("*/*", "application/problem+json")):
+        response = client.get("/", headers={"Accept": accept})
+        assert (response.status_code, response.headers["content-type"]) == (503, kind)
+        assert "The database does not answer. Try again." in response.text
+        assert response.headers["retry-after"] == "5"
 
 
 def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(

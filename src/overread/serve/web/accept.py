@@ -24,8 +24,8 @@ DICOM = "application/dicom"
 OCTETS = "application/octet-stream"
 MULTIPART = "multipart/related"
 _UID = re.compile(r"[0-9.]{1,64}")
-_QUALITY = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)")
-"""how much a client wants something; not at all with 0 (RFC 9110 12.4.2)"""
+_QUALITY = re.compile(r"[01](\.\d*)?")
+"""how gladly a client takes what it names (RFC 9110 12.4.2); 0 where it does not"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class _Range:
     syntax: str
     """the UID of a transfer syntax, or * for any"""
     quality: float
+    """how gladly it is taken, above 0 and to 1"""
 
     def takes(self, kind: str, inner: str = DICOM) -> bool:
         return _fits(self.kind, kind) and (kind != MULTIPART or _fits(self.inner, inner))
@@ -62,6 +63,15 @@ def check_taken(request: Request, *kinds: str) -> None:
     """Raise ServiceError (406) where a client takes none of these media types."""
     if not any(one.takes(kind) for one in _ranges(request) for kind in kinds):
         raise _not_acceptable(kinds[0])
+
+
+def choose_kind(request: Request, *kinds: str) -> str:
+    """The media type that a client takes most gladly, the first of equals. Raises ServiceError (406) for none."""
+    ranges = _ranges(request)
+    qualities = [max((one.quality for one in ranges if one.takes(kind)), default=0.0) for kind in kinds]
+    if not any(qualities):
+        raise _not_acceptable(" or ".join(kinds))
+    return kinds[qualities.index(max(qualities))]
 
 
 def choose_form(request: Request, paths: Sequence[Path], *, is_one: bool) -> str:
@@ -114,8 +124,7 @@ def _ranges(request: Request) -> list[_Range]:
         kind, options = _parse(one)
         # type="application/dicom; transfer-syntax=*", with the quotes around all of it, is sent as well
         inner, more = _parse(options.get("type", "*/*"))
-        quality = float(options["q"]) if _QUALITY.fullmatch(options.get("q", "")) else 1.0
-        if quality:
+        if quality := _quality(options.get("q", "1")):
             syntax = {**more, **options}.get("transfer-syntax", "*")
             found.append(_Range(kind=kind, inner=inner, syntax=syntax, quality=quality))
     return found
@@ -126,6 +135,10 @@ def _parse(text: str) -> tuple[str, dict[str, str]]:
     return kind.decode("latin-1"), {
         name.decode("latin-1"): value.decode("latin-1") for name, value in options.items()
     }
+
+
+def _quality(text: str) -> float:
+    return float(text) if _QUALITY.fullmatch(text) else 1.0
 
 
 def _fits(pattern: str, kind: str) -> bool:

@@ -22,7 +22,7 @@ from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.accounts import Gate
 from overread.serve.service import Service
 from overread.serve.web import api, dicomweb, entry, pages, stow_in, wado_frames
-from overread.serve.web.guards import BodyLimit, Headers, SameSite, make_safe
+from overread.serve.web.guards import BodyLimit, Headers, Heads, SameSite, make_safe
 from overread.serve.web.metrics import Metrics, Told
 from overread.serve.web.watchman import Pace, Watchman
 
@@ -79,6 +79,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.add_middleware(Pace, per_s=per_s)
     app.add_middleware(Told, metrics=metrics)
     app.add_middleware(Headers)
+    app.add_middleware(Heads)
     app.add_exception_handler(OverreadError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.add_exception_handler(HTTPException, _refuse)

@@ -12,24 +12,27 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in, read_query
-from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, syntax_of
+from overread.serve.web import frames
+from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, choose_kind, syntax_of
 from overread.serve.web.api import Uid, service_of
 from overread.serve.web.dicom_json import JSON, as_json, as_response, header_as_json, to_text
-from overread.serve.web.frames import rendered_png
 from overread.serve.web.views import not_found
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Limit = Annotated[int, Query(ge=0)]
 Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 _Answers = dict[int | str, dict[str, Any]]
 _TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
 _FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
-_PNG = "image/png"
+_PICTURES = {"image/jpeg": "JPEG", "image/png": "PNG"}
+"""the default first (PS3.18 8.7.4)"""
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 _OBJECTS: _Answers = {200: {"content": {MULTIPART: BYTES}}}
 _OBJECT: _Answers = {200: {"content": {MULTIPART: BYTES, DICOM: BYTES}}}
-_PICTURE: _Answers = {200: {"content": {_PNG: BYTES}}}
+_PICTURE: _Answers = {200: {"content": dict.fromkeys(_PICTURES, BYTES)}}
 _PIECE = 1 << 20
+_MOST_FOUND = 1000
+"""results of one search, whatever is asked for"""
 
 
 @router.get("/studies", response_class=Response, responses=_FOUND)
@@ -39,8 +42,8 @@ def search_studies(request: Request, limit: Limit = 100, offset: Offset = 0) -> 
     store = service_of(request).store
     with store.read() as session:
         wanted = read_query(request.query_params, "studies")
-        found = find_studies(session, store, wanted, limit=limit, offset=offset)
-    return as_response([as_json(one) for one in found])
+        found = find_studies(session, store, wanted, limit=_one_more(limit), offset=offset)
+    return _found(request, found, limit)
 
 
 @router.get("/series", response_class=Response, responses=_FOUND)
@@ -80,8 +83,8 @@ def _series(request: Request, limit: int, offset: int, **under: str) -> Response
     store = service_of(request).store
     with store.read() as session:
         wanted = read_query({**request.query_params, **under}, "series")
-        found = find_series(session, store.files, wanted, limit=limit, offset=offset)
-    return as_response([as_json(one) for one in found])
+        found = find_series(session, store.files, wanted, limit=_one_more(limit), offset=offset)
+    return _found(request, found, limit)
 
 
 def _instances(request: Request, limit: int, offset: int, **under: str) -> Response:
@@ -89,8 +92,27 @@ def _instances(request: Request, limit: int, offset: int, **under: str) -> Respo
     store = service_of(request).store
     with store.read() as session:
         wanted = read_query({**request.query_params, **under}, "instances")
-        found = find_instances(session, store.files, wanted, limit=limit, offset=offset)
-    return as_response([as_json(one) for one in found])
+        found = find_instances(session, store.files, wanted, limit=_one_more(limit), offset=offset)
+    return _found(request, found, limit)
+
+
+def _one_more(limit: int) -> int:
+    """How many are looked for, so that it is known whether more is there than is told."""
+    return min(limit, _MOST_FOUND) + 1
+
+
+def _found(request: Request, found: Sequence[dict[str, Any]], limit: int) -> Response:
+    """A page of what was found, and in words what it is not (PS3.18 8.3.4.2, 8.3.4.4.1)."""
+    n = min(limit, _MOST_FOUND)
+    response = as_response([as_json(one) for one in found[:n]])
+    warnings = []
+    if len(found) > n:
+        warnings.append("There are additional results that can be requested.")
+    if request.query_params.get("fuzzymatching") == "true":
+        warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
+    if warnings:
+        response.headers["Warning"] = ", ".join(f'299 overread "{words}"' for words in warnings)
+    return response
 
 
 @router.get("/studies/{study}", response_class=Response, responses=_OBJECTS)
@@ -135,10 +157,10 @@ def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) 
     "/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response, responses=_PICTURE
 )
 def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
-    """The first frame as its file asks for it to be shown, as PNG."""
-    check_taken(request, _PNG)
+    """The first frame as its file asks for it to be shown, as JPEG or PNG."""
+    kind = choose_kind(request, *_PICTURES)
     (held,) = held_objects(request, study, series, instance)
-    return Response(rendered_png(held.path), media_type=_PNG)
+    return Response(frames.rendered(held.path, _PICTURES[kind]), media_type=kind)
 
 
 def _check_json(request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,20 @@ from PIL import Image as Picture
 
 from overread.data.image import Image, read_image
 from overread.data.window import own_brightness
+from overread.errors import ImageError
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance
 
 AT_ONCE = threading.BoundedSemaphore(4)
 """frames that are decoded for browsers at one time: each may take a gigabyte"""
+_MOST_OF_JPEG = 65_500
+"""rows or columns, to libjpeg"""
+_SPACING = re.compile(r"(\d+\.\d+)x(\d+\.\d+)")
+_LONGEST_PIXEL = 50
+"""times as high as wide, or as wide as high"""
+_QUALITY = 95
+"""of a JPEG: beyond it, it grows and looks no better"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +45,14 @@ def frame_pixels(store: Store, image: Instance, frame: int) -> Pixels:
         return _pixels(read_image(store.files.path_of(image.sha256), frame=frame))
 
 
-def rendered_png(path: Path) -> bytes:
-    """The first frame of a file as it asks to be shown, as PNG. Raises ImageError."""
+def rendered(path: Path, form: str) -> bytes:
+    """The first frame of a file as it asks to be shown. form: JPEG or PNG. Raises ImageError."""
     stream = io.BytesIO()
     with AT_ONCE:
-        Picture.fromarray(own_brightness(read_image(path))).save(stream, format="PNG")
+        picture = own_brightness(read_image(path))
+        if form == "JPEG" and max(picture.shape) > _MOST_OF_JPEG:
+            raise ImageError("The image is too long for a JPEG. Ask for image/png.", kind="too-large")
+        Picture.fromarray(picture).save(stream, format=form, quality=_QUALITY)
     return stream.getvalue()
 
 
@@ -57,6 +69,7 @@ def _pixels(found: Image) -> Pixels:
         "X-Rows": stored.shape[0],
         "X-Columns": stored.shape[1],
         "X-Channels": stored.shape[2] if stored.ndim == 3 else 1,
+        "X-Aspect": f"{_aspect(found):.6g}",
         "X-Type": str(stored.dtype),
         "X-Scale": scale,
         "X-Slope": f"{slope:.9g}",
@@ -101,6 +114,13 @@ def _in_16_bits(values: NDArray[np.float32]) -> tuple[NDArray[np.int16], float, 
 
 def _window(image: Image) -> str:
     if image.window is not None:
-        return f"{image.window[0]:g}/{image.window[1]:g}"
+        return f"{image.window[0]:.9g}/{image.window[1]:.9g}"
     low, high = float(image.pixels.min()), float(image.pixels.max())
-    return f"{(low + high) / 2:g}/{max(high - low, 1):g}"
+    return f"{(low + high) / 2:.9g}/{high - low:.9g}"
+
+
+def _aspect(image: Image) -> float:
+    """How much higher than wide a pixel is; 1 where the file does not say, or says what no image has."""
+    said = _SPACING.fullmatch(image.header.tags.get("spacing_mm", ""))
+    high, wide = (float(said[1]), float(said[2])) if said else (1.0, 1.0)
+    return high / wide if wide <= _LONGEST_PIXEL * high and 0 < high <= _LONGEST_PIXEL * wide else 1.0

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers as Given
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from overread.serve.web.pages import is_for_a_person, refusal_page
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,11 +44,12 @@ class SameSite:
             given = Given(scope=scope)
             host = _name(given.get("host", ""))
             if self.hosts and host not in self.hosts:
-                await refuse(421, "wrong-host", "The service is not known by this name.")(scope, receive, send)
+                words = f"The service is not known by this name. Open it as one of: {', '.join(self.hosts)}."
+                await refuse(scope, 421, "wrong-host", words)(scope, receive, send)
                 return
             if scope["method"] not in SAFE and not _is_own(given, host):
                 words = "A page of another site asked for this. Open overread itself."
-                await refuse(403, "other-site", words)(scope, receive, send)
+                await refuse(scope, 403, "other-site", words)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -67,7 +71,7 @@ class BodyLimit:
         most_bytes = self.most_bytes if _brings_images(scope) else _SMALL_BYTES
         said = Given(scope=scope).get("content-length", "0")
         if not (said.isascii() and said.isdigit()) or int(said) > most_bytes:
-            await _too_large(most_bytes)(scope, receive, send)
+            await _too_large(scope, most_bytes)(scope, receive, send)
             return
         n_bytes, started = 0, False
 
@@ -89,7 +93,20 @@ class BodyLimit:
         with suppress(_TooLongError):
             await self.app(scope, counted, watched)
         if n_bytes > most_bytes and not started:
-            await _too_large(most_bytes)(scope, receive, send)
+            await _too_large(scope, most_bytes)(scope, receive, send)
+
+
+class Heads:
+    """Answers HEAD like GET (RFC 9110 9.3.2): the server that runs us leaves out the body."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)
 
 
 class Headers:
@@ -130,9 +147,9 @@ def _brings_images(scope: Scope) -> bool:
     return scope["method"] == "POST" and is_for_images
 
 
-def _too_large(most_bytes: int) -> JSONResponse:
+def _too_large(scope: Scope, most_bytes: int) -> Response:
     size = f"{most_bytes // 1_000_000} MB" if most_bytes >= 1_000_000 else f"{most_bytes // 1000} KB"
-    return refuse(413, "too-large", f"At most {size} are taken here.")
+    return refuse(scope, 413, "too-large", f"At most {size} are taken here.")
 
 
 def _is_own(given: Given, host: str) -> bool:
@@ -154,7 +171,9 @@ def _name(netloc: str) -> str:
     return netloc.rsplit(":", 1)[0].lower() if ":" in netloc else netloc.lower()
 
 
-def refuse(status: int, title: str, detail: str) -> JSONResponse:
-    """An answer that says no, as RFC 9457 has it."""
+def refuse(scope: Scope, status: int, title: str, detail: str) -> Response:
+    """An answer that says no: a page where a browser asks for one, else as RFC 9457 has it."""
+    if is_for_a_person(request := Request(scope)):
+        return refusal_page(request, status, detail)
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(content, status_code=status, media_type="application/problem+json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -21,7 +22,15 @@ A_PAGE = 50
 STATES = {"": "any state", "waiting": "waiting", "answered": "answered", "problem": "with a problem"}
 VERDICTS = {"": "read or not", "none": "not read", "agree": "agreed with", "disagree": "disagreed with"}
 _DATA = ("/api/", "/dicom-web", "/static/", "/healthz", "/metrics", "/openapi.json")
-_NO_PAGE = {404: "Not found", 422: "Not understood", 500: "A fault", 503: "Not now", 507: "Not now"}
+_NO_PAGE = {
+    404: "Not found",
+    421: "Another name",
+    422: "Not understood",
+    429: "Too often",
+    500: "A fault",
+    503: "Not now",
+    507: "Not now",
+}
 
 router = APIRouter(include_in_schema=False)
 _templates = Jinja2Templates(HERE / "templates")
@@ -108,7 +117,17 @@ def is_for_a_person(request: Request) -> bool:
 
 def problem_page(request: Request, status: int, words: str) -> Response:
     """Why there is no page, on a page."""
-    return _show(request, "problem.html", status=status, title=_NO_PAGE.get(status, "Not shown"), words=words)
+    return _show(request, "problem.html", status=status, title=_title(status), words=words)
+
+
+def refusal_page(request: Request, status: int, words: str) -> Response:
+    """Why there is no page, for whom nobody has asked yet who they are: it says nothing of the model."""
+    values = {"title": _title(status), "words": words}
+    return _templates.TemplateResponse(request, "refused.html", values, status_code=status)
+
+
+def _title(status: int) -> str:
+    return _NO_PAGE.get(status, "Not shown")
 
 
 def _for_viewer(request: Request) -> dict[str, Any]:
@@ -117,11 +136,20 @@ def _for_viewer(request: Request) -> dict[str, Any]:
         "classes": model.about["classes"],
         "windows": model.about["windows"],
         "colours": heat_colours()[::4].tolist(),
-        "why_no_heat": model.why_no_heat,
+        "why_no_heat": _spaced(model.why_no_heat),
         "has_sets": bool(model.card.caution.thresholds),
         "unlike": UNLIKE,
-        "sets_why": model.sets_why,
+        "sets_why": _spaced(model.sets_why),
     }
+
+
+def _spaced(words: str) -> str:
+    """Words of a model folder with percentages as the pages write them.
+
+    >>> _spaced("in 90% of the images")
+    'in 90 % of the images'
+    """
+    return re.sub(r"(?<=\d)%", " %", words)
 
 
 def _safe_json(values: Any) -> str:
@@ -132,5 +160,7 @@ def _safe_json(values: Any) -> str:
 
 def _show(request: Request, name: str, status: int = 200, **values: Any) -> Response:
     person = getattr(request.state, "person", None)
-    common = {"model": service_of(request).model.about, "person": person}
+    about = service_of(request).model.about
+    words = {name: [_spaced(one) for one in about[name]] for name in ("marks", "limits")}
+    common = {"model": {**about, **words}, "person": person}
     return _templates.TemplateResponse(request, name, {**common, **values}, status_code=status)

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.datastructures import Headers as Given
 from starlette.requests import Request, cookie_parser
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from overread.errors import ServiceError
 from overread.serve.accounts import NOBODY, Gate, Person, who_visits
@@ -48,17 +48,20 @@ class Watchman:
             try:
                 person = await self._find(given, _address(scope))
             except _TooOftenError as fault:
-                await _come_again(fault.wait_s)(scope, receive, send)
+                await _come_again(scope, fault.wait_s)(scope, receive, send)
                 return
             except ServiceError as fault:
-                await refuse(fault.status, fault.kind, str(fault))(scope, receive, send)
+                response = refuse(scope, fault.status, fault.kind, str(fault))
+                if fault.status == 503:
+                    response.headers["Retry-After"] = "5"
+                await response(scope, receive, send)
                 return
             if person is None:
                 await self._turn_away(scope, receive, send)
                 return
             if person.by == "visit" and method not in SAFE and not _same(given.get("x-csrf-token"), person.csrf):
                 words = "The request lacks the visit's X-CSRF-Token. Load the page again."
-                await refuse(403, "csrf", words)(scope, receive, send)
+                await refuse(scope, 403, "csrf", words)(scope, receive, send)
                 return
             state["person"] = person
         await self.app(scope, receive, send)
@@ -90,7 +93,8 @@ class Watchman:
             wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"))
             await RedirectResponse(f"/sign-in?next={wanted}", status_code=303)(scope, receive, send)
             return
-        response = refuse(401, "no-token", "Show a token: Authorization: Bearer ovr_... (overread token add NAME).")
+        words = "Show a token: Authorization: Bearer ovr_... (overread token add NAME)."
+        response = refuse(scope, 401, "no-token", words)
         response.headers["WWW-Authenticate"] = "Bearer"
         await response(scope, receive, send)
 
@@ -109,7 +113,7 @@ class Pace:
             is_sign_in = (scope["method"], scope["path"]) == ("POST", "/api/v1/visits")
             wait_s = (self._sign_ins if is_sign_in else self._all).take(_address(scope))
             if wait_s:
-                await _come_again(wait_s)(scope, receive, send)
+                await _come_again(scope, wait_s)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -146,8 +150,8 @@ class _TooOftenError(Exception):
         self.wait_s = wait_s
 
 
-def _come_again(wait_s: float) -> JSONResponse:
-    response = refuse(429, "too-often", f"Too many requests. Come again in {wait_s:.0f} s.")
+def _come_again(scope: Scope, wait_s: float) -> Response:
+    response = refuse(scope, 429, "too-often", f"Too many requests. Come again in {wait_s:.0f} s.")
     response.headers["Retry-After"] = f"{wait_s:.0f}"
     return response
 

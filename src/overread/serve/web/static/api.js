@@ -2,22 +2,21 @@
 const csrf = document.querySelector("meta[name=csrf]").content;
 
 export async function ask(path, { method = "GET", body } = {}) {
-  let response;
-  try {
-    response = await fetch(path, {
-      method,
-      headers: { "X-CSRF-Token": csrf, ...(body ? { "Content-Type": "application/json" } : {}) },
-      body: body && JSON.stringify(body),
-    });
-  } catch {
-    throw new Error("The service cannot be reached. Is it running?");
-  }
+  const response = await fetch(path, {
+    method,
+    headers: { "X-CSRF-Token": csrf, ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body && JSON.stringify(body),
+  }).catch(unreachable);
   if (response.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   if (!response.ok) throw new Error(await reason(response));
   return response;
 }
 
-async function reason(response) {
+export function unreachable() {
+  throw new Error("The service cannot be reached. Is it running?");
+}
+
+export async function reason(response) {
   try {
     return (await response.json()).detail;
   } catch {

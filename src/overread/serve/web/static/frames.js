@@ -39,6 +39,7 @@ async function load(uid, frame) {
     rows: Number(said("Rows")),
     columns: Number(said("Columns")),
     channels: Number(said("Channels")),
+    aspect: Number(said("Aspect")),
     stored: said("Type") === "int16" ? new Int16Array(buffer) : new Uint8Array(buffer),
     scale: said("Scale"),
     slope: Number(said("Slope")),
@@ -57,7 +58,7 @@ async function loadHeat(uid, frame) {
 export function paint(frame, [center, width], inverted) {
   const canvas = new OffscreenCanvas(frame.columns, frame.rows);
   const pixels = new ImageData(frame.columns, frame.rows);
-  const low = center - width / 2, span = Math.max(width, 1e-6);
+  const low = center - width / 2, span = width || 1e-6;
   const shade = (stored) => {
     const share = Math.min(1, Math.max(0, (stored * frame.slope + frame.intercept - low) / span));
     return 255 * (inverted ? 1 - share : share);

@@ -1,4 +1,6 @@
 // A token is shown once, and becomes a cookie that scripts cannot read.
+import { reason, unreachable } from "./api.js";
+
 const form = document.getElementById("sign-in");
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -8,8 +10,8 @@ form.addEventListener("submit", async (event) => {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token: new FormData(form).get("token") }),
-    });
-    if (!response.ok) throw new Error((await response.json()).detail);
+    }).catch(unreachable);
+    if (!response.ok) throw new Error(await reason(response));
     const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
     location.assign(next.origin === location.origin ? next.href : "/");
   } catch (fault) {

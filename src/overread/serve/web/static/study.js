@@ -105,11 +105,16 @@ showReadings(study.readings);
 
 const form = byId("reading");
 form.addEventListener("change", () => { byId("right-label").hidden = form.elements.verdict.value !== "disagree"; });
+let isKeeping = false;
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (isKeeping) return;
+  isKeeping = true;
   const { verdict, label, comment } = Object.fromEntries(new FormData(form));
+  // who agrees names the answer on this page: the model may have said another since
+  const body = { study: study.uid, verdict, label: verdict === "disagree" ? label : study.label, comment };
   try {
-    await ask("/api/v1/readings", { method: "POST", body: { study: study.uid, verdict, label: verdict === "disagree" ? label : "", comment } });
+    await ask("/api/v1/readings", { method: "POST", body });
     byId("reading-said").textContent = "Kept.";
     form.reset();
     byId("right-label").hidden = true;
@@ -117,6 +122,7 @@ form.addEventListener("submit", async (event) => {
   } catch (fault) {
     byId("reading-said").textContent = fault.message;
   }
+  isKeeping = false;
 });
 
 const help = byId("help");
@@ -139,7 +145,10 @@ addEventListener("keydown", (event) => {
   while (study.state === "waiting") {
     await rest(1500);
     const fresh = await ask(`/api/v1/studies/${study.uid}`).then((response) => response.json(), () => null);
-    if (fresh && fresh.state !== "waiting") return location.reload();
+    if (!fresh || fresh.state === "waiting") continue;
+    if (!form.elements.verdict.value && !form.elements.comment.value) return location.reload();
+    byId("reading-said").textContent = "The model has answered more images since. Keep this reading, or load the page again.";
+    return undefined;
   }
   return undefined;
 })();

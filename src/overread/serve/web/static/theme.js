@@ -11,7 +11,8 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.getElementById("sign-out")?.addEventListener("click", async () => {
     const csrf = document.querySelector("meta[name=csrf]").content;
-    await fetch("/api/v1/visits", { method: "DELETE", headers: { "X-CSRF-Token": csrf } });
-    location.assign("/sign-in");
+    const { ok, status } = await fetch("/api/v1/visits", { method: "DELETE", headers: { "X-CSRF-Token": csrf } });
+    if (ok || status === 401) location.assign("/sign-in");
+    else location.reload(); // another visit has begun here since: the page has its word then
   });
 });

@@ -1,7 +1,9 @@
 // The stage: one frame at a time under a window, with or without its heatmap; mouse, touch and keys.
+import { rest } from "./api.js";
 import { frameOf, heatOf, paint, paintHeat } from "./frames.js";
 
 const AHEAD = 4;
+const A_MOMENT = 200; // milliseconds for which one image may stand under the number of the next
 const byId = (id) => document.getElementById(id);
 
 export class Viewer {
@@ -24,6 +26,7 @@ export class Viewer {
     byId("slice").max = Math.max(1, frames.length);
     byId("slice").disabled = frames.length < 2;
     this.view = { zoom: 1, x: 0, y: 0 };
+    if (this.windowScale !== "hu") this.window = null; // numbers without a unit are each series' own
     this.turn(at);
   }
 
@@ -35,23 +38,33 @@ export class Viewer {
     byId("where").textContent = `${this.at + 1} of ${this.frames.length}`;
     byId("where-shown").textContent = `${this.at + 1} / ${this.frames.length}`;
     this.onFrame(entry);
+    const coming = Promise.all([frameOf(entry), byId("heat").checked ? heatOf(entry).catch(() => null) : null]);
+    const isHere = await Promise.race([coming.then(() => true, () => true), rest(A_MOMENT)]);
+    if (!isHere && entry === this.frames[this.at] && entry !== this.shown) this.#clear("Loading.");
     try {
-      const [frame, heat] = await Promise.all([frameOf(entry), byId("heat").checked ? heatOf(entry).catch(() => null) : null]);
+      const [frame, heat] = await coming;
       if (entry !== this.frames[this.at]) return;
-      this.frame = frame;
-      this.heat = heat;
+      Object.assign(this, { shown: entry, frame, heat });
       this.#say("");
       this.painted = null;
+      for (const option of byId("window").options) option.disabled = option.value in this.windows && !this.#fits(option.value);
       this.draw();
       for (let step = 1; step <= AHEAD; step += 1) {
         for (const next of [this.frames[this.at + step], this.frames[this.at - step]]) if (next) frameOf(next).catch(() => {});
       }
     } catch (fault) {
       if (entry !== this.frames[this.at]) return;
-      this.frame = null;
-      this.draw();
-      this.#say(fault.message);
+      this.#clear(fault.message);
     }
+  }
+
+  #clear(words) {
+    this.shown = this.frame = null;
+    this.draw();
+    for (const id of ["window-shown", "zoom-shown", "heat-said"]) byId(id).textContent = "";
+    byId("scale").hidden = true;
+    this.#letters();
+    this.#say(words);
   }
 
   draw() {
@@ -60,19 +73,23 @@ export class Viewer {
     const [width, height] = [stage.clientWidth, stage.clientHeight];
     Object.assign(context.canvas, { width: width * ratio, height: height * ratio });
     if (!this.frame) return;
-    const [center, span] = this.window ?? this.frame.window;
+    const chosen = this.#chosenWindow();
+    const [center, span] = chosen ?? this.frame.window;
+    byId("window").value = chosen ? this.#nameOf(chosen) : "";
     const inverted = this.frame.inverted !== byId("invert").checked;
     const key = `${center}/${span}/${inverted}`;
     if (this.painted?.key !== key) this.painted = { key, canvas: paint(this.frame, [center, span], inverted) };
-    const fit = Math.min(width / this.frame.columns, height / this.frame.rows) * this.view.zoom;
-    const [w, h] = [this.frame.columns * fit, this.frame.rows * fit];
+    const { columns, rows, aspect } = this.frame;
+    const fit = Math.min(width / columns, height / (rows * aspect)) * this.view.zoom;
+    const [w, h] = [columns * fit, rows * aspect * fit];
     const [x, y] = [(width - w) / 2 + this.view.x, (height - h) / 2 + this.view.y];
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.imageSmoothingQuality = "high";
     context.drawImage(this.painted.canvas, x, y, w, h);
     this.#drawHeat(x, y, w, h);
+    const short = (value) => (span < 10 ? Number(value.toPrecision(3)) : Math.round(value));
     const unit = this.frame.scale === "hu" ? " HU" : "";
-    byId("window-shown").textContent = this.frame.scale === "display" && !this.window ? "" : `W ${Math.round(span)}  L ${Math.round(center)}${unit}`;
+    byId("window-shown").textContent = this.frame.scale === "display" && !chosen ? "" : `W ${short(span)}  L ${short(center)}${unit}`;
     byId("zoom-shown").textContent = `${Math.round(fit * 100)} %`;
     this.#letters();
   }
@@ -95,7 +112,7 @@ export class Viewer {
   }
 
   #letters() {
-    const [right, down] = this.frame.toward.split("/");
+    const [right, down] = (this.frame?.toward ?? "").split("/");
     const other = (letters) => [...(letters ?? "")].map((letter) => "RLPAFH"["LRAPHF".indexOf(letter)] ?? "").join("");
     const words = { right, down, left: other(right), up: other(down) };
     for (const side of this.stage.querySelectorAll("[data-side]")) side.textContent = words[side.dataset.side] ?? "";
@@ -105,16 +122,31 @@ export class Viewer {
 
   setWindow(window) {
     this.window = window;
-    const named = Object.entries(this.windows).find(([, [c, w]]) => window && c === window[0] && w === window[1]);
-    byId("window").value = window ? named?.[0] ?? "own" : "";
+    this.windowScale = this.frame?.scale;
     this.draw();
+  }
+
+  // The window that was chosen, where the values that are shown are of the kind that it was chosen for.
+  #chosenWindow() {
+    return this.window && this.windowScale === this.frame.scale ? this.window : null;
+  }
+
+  #nameOf([center, width]) {
+    return Object.keys(this.windows).find((name) => this.windows[name][0] === center && this.windows[name][1] === width) ?? "own";
+  }
+
+  // Windows of CT say nothing of what a DICOM file says is no CT; other formats cannot say. One in numbers is the model's own.
+  #fits(name) {
+    const scale = this.frame?.scale;
+    return scale === "hu" || (scale === "raw" && (name.includes("/") || this.shown.image.format !== "dicom"));
   }
 
   bend(across, up) {
     if (!this.frame) return;
-    const [center, width] = this.window ?? this.frame.window;
-    const step = Math.max(1, width / 300);
-    this.setWindow([center - up * step, Math.max(1, width + across * step)]);
+    const [center, width] = this.#chosenWindow() ?? this.frame.window;
+    const least = this.frame.slope; // from one stored value to the next
+    const step = Math.max(least, width / 300);
+    this.setWindow([center - up * step, Math.max(least, width + across * step)]);
   }
 
   zoom(by, x = this.stage.clientWidth / 2, y = this.stage.clientHeight / 2) {
@@ -201,8 +233,8 @@ export class Viewer {
       this.bend({ ArrowRight: 10, ArrowLeft: -10 }[event.key] ?? 0, { ArrowUp: 10, ArrowDown: -10 }[event.key] ?? 0);
     } else if (event.key in steps) this.turn(this.at + steps[event.key]);
     else if (/^[1-9]$/.test(event.key)) {
-      const window = Object.values(this.windows)[event.key - 1];
-      if (window && this.frame?.scale === "hu") this.setWindow(window);
+      const name = Object.keys(this.windows)[event.key - 1];
+      if (name && this.#fits(name)) this.setWindow(this.windows[name]);
     } else if (event.key === "h") this.toggleHeat();
     else if (event.key === "i") { byId("invert").checked = !byId("invert").checked; this.draw(); }
     else if (event.key === "r") this.reset();

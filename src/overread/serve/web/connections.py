@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -61,20 +62,25 @@ class Door(socket.socket):
     """A socket that listens, and closes at once what comes while too much is open.
 
     A process without descriptors hears nobody. A new one gets the lowest number that is free: from its number follows
-    how many are open, whatever they are.
+    how many are open, whatever they are. One address gets half of all, so that it shuts nobody else out.
     """
 
     def __init__(self, family: int, *, most: int) -> None:
         super().__init__(family, socket.SOCK_STREAM)
         self._most = most
+        self._open: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
+        """connections that are open, and some that were, with the addresses that they come from"""
 
     def accept(self) -> tuple[socket.socket, object]:
         """Let one in. Raises ConnectionAbortedError, which asyncio takes for one that has gone again."""
         connection, address = super().accept()
-        if connection.fileno() >= self._most:
+        host = str(address[0])
+        n_of_host = sum(other == host and one.fileno() >= 0 for one, other in self._open.items())
+        if connection.fileno() >= self._most or n_of_host >= self._most // 2:
             connection.close()
             _log.warning("a connection was closed at once: there are as many as there may be")
             raise ConnectionAbortedError
+        self._open[connection] = host
         return connection, address
 
 

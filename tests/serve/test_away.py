@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
-from tests.serve.conftest import keep
+from tests.serve.conftest import arrive, keep
 from tests.serve.killing import copies
 from tests.serve.postgres import PROGRAMS, Postgres
 
 from overread.errors import ServiceError
+from overread.serve.answering import Answerer
+from overread.serve.intake import Intake
 from overread.serve.model import ServedModel
 from overread.serve.node import NodeSettings
 from overread.serve.peers import parse_destination, send
@@ -131,6 +134,28 @@ def test_a_node_with_a_full_disk_says_so_and_takes_more_when_there_is_room(
     assert send(slices[0], to, own_aet="TEST").outcome == "taken"
     _check_all_answered(store, set())
     station.stop()
+
+
+def test_files_that_are_away_are_said_to_be_and_refuse_no_image(
+    model_folder: Path, slices: list[Path], tmp_path: Path
+) -> None:
+    """As those of another machine are, whose disk is not mounted."""
+    store = open_store(tmp_path / "store")
+    Intake(store).take([arrive(store, path) for path in slices[:3]], came_by="rest", who="me")
+    files, away = tmp_path / "store" / "files", tmp_path / "away"
+    files.rename(away)
+    files.mkdir()
+    answerer = Answerer(store, ServedModel(model_folder))
+    with pytest.raises(ServiceError, match="is away"):
+        answerer.answer_waiting()
+    answerer.claims.give_back()
+    with _client(Service(store, answerer.model)) as client:
+        response = _hand_in(client, slices[4])
+        assert (response.status_code, response.json()["title"]) == (503, "store-away")
+        files.rmdir()
+        away.rename(files)
+        assert _hand_in(client, slices[4]).status_code == 202
+        _check_all_answered(store, {str(pydicom.dcmread(path).SOPInstanceUID) for path in (*slices[:3], slices[4])})
 
 
 def test_a_result_that_a_full_disk_has_no_room_for_is_told_by_its_kind(small_disk: Path) -> None:

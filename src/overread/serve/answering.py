@@ -150,9 +150,14 @@ class Answerer:
             self._write(held)
 
     def _keeping(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """The predictions, while what is claimed stays so: large files take longer than a claim lasts."""
+        """The predictions, while what is claimed stays so: large files take longer than a claim lasts.
+
+        Raises ServiceError where files cannot be read since their disk is away: that is no fault of theirs.
+        """
         for p in predictions:
             self.claims.keep()
+            if p.problem:
+                self.store.files.check_there()
             yield p
 
     def _answer_alone(self, image: Claimed) -> None:

@@ -59,7 +59,7 @@ class Archive:
         """Lend a path for what is coming in; it is gone afterwards, unless it was kept."""
         path = self.incoming / secrets.token_hex(16)
         try:
-            with room_said():
+            with self._faults_told():
                 yield path
         finally:
             with suppress(OSError):
@@ -67,13 +67,13 @@ class Archive:
 
     def keep(self, path: Path) -> str:
         """Take a file over, and return the SHA-256 that finds it again. It is on the disk when this returns."""
-        with room_said():
+        with self._faults_told():
             return self._keep(path)
 
     def hold(self, path: Path) -> str:
         """Take a file over for a while, under a name that no other has: who holds it may remove it."""
         name = secrets.token_hex(32)
-        with room_said():
+        with self._faults_told():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
             self._move(path, name)
@@ -102,6 +102,28 @@ class Archive:
         if made:
             flush_folder(self.folder)
 
+    def check_there(self) -> None:
+        """Raise ServiceError where the disk that all files lie on is away, as that of another machine may be."""
+        if not self.incoming.is_dir():
+            raise ServiceError(
+                "The folder of the store's files is away. Nothing that was taken in is lost; try again later.",
+                kind="store-away",
+                status=503,
+            )
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """Say in the service's own words that the disk is full, or away."""
+        try:
+            yield
+        except (OSError, RunError) as fault:
+            cause = fault if isinstance(fault, OSError) else fault.__cause__
+            if isinstance(cause, OSError) and is_full(cause):
+                raise no_room() from cause
+            if isinstance(cause, OSError):
+                self.check_there()
+            raise
+
     def old(self) -> Iterator[Path]:
         """Files that have lain there for more than a day; what has just come may not have its row yet."""
         for folder in sorted(self.folder.glob("[0-9a-f][0-9a-f]")):
@@ -129,18 +151,6 @@ def no_room() -> ServiceError:
         kind="store-full",
         status=507,
     )
-
-
-@contextmanager
-def room_said() -> Iterator[None]:
-    """Say that the disk is full in the service's own words."""
-    try:
-        yield
-    except (OSError, RunError) as fault:
-        cause = fault if isinstance(fault, OSError) else fault.__cause__
-        if isinstance(cause, OSError) and is_full(cause):
-            raise no_room() from cause
-        raise
 
 
 def _hold(path: Path) -> int:

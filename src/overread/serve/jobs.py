@@ -191,7 +191,8 @@ class Jobs:
 
     def _check_there(self, path: Path, name: str) -> None:
         """Refuse an archive that is gone, for which others would wait for ever; not where the whole disk is away."""
-        if self.store.files.incoming.is_dir() and not path.exists():
+        if not path.exists():
+            self.store.files.check_there()
             raise ServiceError(f"{name} is no longer there. Send it again.", kind="zip")
 
     def _unpack(self, path: Path, name: str, job_id: str, *, who: str, came_by: str, done: int) -> None:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from overread.serve.service import Service
     from overread.serve.store import open_store
     from overread.serve.web.app import make_app
-    from overread.serve.web.connections import Connection, open_doors
+    from overread.serve.web.connections import SILENCE_S, Connection, open_doors
 
     store = open_store(args.store, url=args.database)
     with store.read() as session:
@@ -113,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=int(SILENCE_S),
         timeout_graceful_shutdown=_PATIENCE_S,
         ssl_certfile=args.tls_cert,
         ssl_keyfile=args.tls_key,

@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from tests.serve.killing import start, wait_until
 from tests.serve.orthanc import free_port
 
 from overread.serve.web import connections
@@ -219,3 +221,25 @@ def _first_connection(port: int) -> socket.socket:
             return found
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_a_connection_may_be_used_again_after_a_while(model_folder: Path, tmp_path: Path) -> None:
+    """By a proxy, or a client that asks for a job every few seconds."""
+    port = free_port()
+    process = start("serve", str(model_folder), "--store", str(tmp_path / "store"), "--port", str(port))
+    try:
+        wait_until(lambda: process.poll() is not None or _listens(port))
+        client = HTTPConnection("127.0.0.1", port, timeout=30)
+        for rest_s in (6, 0):
+            client.request("GET", "/healthz")
+            assert json.load(client.getresponse())["status"] == "ok"
+            time.sleep(rest_s)
+        client.close()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -11,7 +11,9 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-SILENCE_S = 60.0
+SILENCE_S = 75.0
+"""longer than proxies and clients keep connections that they use again (60 s is common): else they send a request
+into one that is just being closed, and have to tell of a fault"""
 _N_LOOKS = 12
 """in that time"""
 _MOST_DESCRIPTORS = 4096
@@ -21,7 +23,7 @@ _log = logging.getLogger(__name__)
 class Connection(H11Protocol):
     """uvicorn's, which alone waits for ever for the end of a request that has begun.
 
-    The head of a request has a minute, and its body may stand still for as long. Who has sent a whole request, or
+    The head of a request has so long, and its body may stand still for as long. Who has sent a whole request, or
     is kept from sending more of it, may be silent. Who takes nothing of an answer is ended by the operating system.
     """
 

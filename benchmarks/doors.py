@@ -168,6 +168,7 @@ class Http:
                 self._json(f"{place}/metadata")
                 self.ask("GET", f"{place}/rendered")
                 self.ask("GET", f"{place}/frames/1")
+                self.ask("GET", f"{place}/thumbnail")
                 self.ask("GET", f"/api/v1/images/{image['uid']}/frames/0/pixels")
                 self._json(f"/api/v1/images/{image['uid']}/frames/0/heat")
 

@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from overread.errors import ImageError, OverreadError, ServiceError
 from overread.serve.accounts import Gate
 from overread.serve.service import Service
-from overread.serve.web import api, dicomweb, entry, pages, stow_in, wado_frames
+from overread.serve.web import api, dicomweb, entry, pages, stow_in, wado_frames, wado_rendered
 from overread.serve.web.guards import BodyLimit, Headers, Heads, SameSite, make_safe
 from overread.serve.web.metrics import Metrics, Told
 from overread.serve.web.watchman import Pace, Watchman
@@ -68,6 +68,7 @@ def make_app(service: Service, *, asks: bool = False, per_s: float = 200.0) -> F
     app.include_router(pages.router)
     app.include_router(dicomweb.router)
     app.include_router(wado_frames.router)
+    app.include_router(wado_rendered.router)
     app.include_router(stow_in.router)
     app.mount("/static", StaticFiles(directory=pages.HERE / "static"), name="static")
     app.include_router(entry.router)

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from overread.serve.holdings import Held, find_instances, find_series, find_studies, held_in, read_query
-from overread.serve.web import frames
-from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, choose_kind, syntax_of
+from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, syntax_of
 from overread.serve.web.api import Uid, service_of
 from overread.serve.web.dicom_json import JSON, as_json, as_response, header_as_json, to_text
 from overread.serve.web.views import not_found
@@ -24,12 +23,9 @@ Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 _Answers = dict[int | str, dict[str, Any]]
 _TOLD: _Answers = {200: {"content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}}}}
 _FOUND: _Answers = {**_TOLD, 204: {"description": "nothing fits"}}
-_PICTURES = {"image/jpeg": "JPEG", "image/png": "PNG"}
-"""the default first (PS3.18 8.7.4)"""
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 _OBJECTS: _Answers = {200: {"content": {MULTIPART: BYTES}}}
 _OBJECT: _Answers = {200: {"content": {MULTIPART: BYTES, DICOM: BYTES}}}
-_PICTURE: _Answers = {200: {"content": dict.fromkeys(_PICTURES, BYTES)}}
 _PIECE = 1 << 20
 _MOST_FOUND = 1000
 """results of one search, whatever is asked for"""
@@ -151,16 +147,6 @@ def series_metadata(request: Request, study: Uid, series: Uid) -> Response:
 def instance_metadata(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
     """The attributes of one object, without its pixels."""
     return _metadata(request, study, series, instance)
-
-
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response, responses=_PICTURE
-)
-def rendered(request: Request, study: Uid, series: Uid, instance: Uid) -> Response:
-    """The first frame as its file asks for it to be shown, as JPEG or PNG."""
-    kind = choose_kind(request, *_PICTURES)
-    (held,) = held_objects(request, study, series, instance)
-    return Response(frames.rendered(held.path, _PICTURES[kind]), media_type=kind)
 
 
 def _check_json(request: Request) -> None:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
 from overread.data.image import Image, read_image
 from overread.data.window import own_brightness
-from overread.errors import ImageError
 from overread.serve.model import ServedModel, unpack_maps
 from overread.serve.store import Store
 from overread.serve.tables import Answer, Instance
 
 AT_ONCE = threading.BoundedSemaphore(4)
 """frames that are decoded for browsers at one time: each may take a gigabyte"""
-_MOST_OF_JPEG = 65_500
-"""rows or columns, to libjpeg"""
 _SPACING = re.compile(r"(\d+\.\d+)x(\d+\.\d+)")
 _LONGEST_PIXEL = 50
 """times as high as wide, or as wide as high"""
-_QUALITY = 95
-"""of a JPEG: beyond it, it grows and looks no better"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +35,6 @@ def frame_pixels(store: Store, image: Instance, frame: int) -> Pixels:
     """The values of a frame, so that a browser can put any window on them. Raises ImageError."""
     with AT_ONCE:
         return _pixels(read_image(store.files.path_of(image.sha256), frame=frame))
-
-
-def rendered(path: Path, form: str) -> bytes:
-    """The first frame of a file as it asks to be shown. form: JPEG or PNG. Raises ImageError."""
-    stream = io.BytesIO()
-    with AT_ONCE:
-        picture = own_brightness(read_image(path))
-        if form == "JPEG" and max(picture.shape) > _MOST_OF_JPEG:
-            raise ImageError("The image is too long for a JPEG. Ask for image/png.", kind="too-large")
-        Picture.fromarray(picture).save(stream, format=form, quality=_QUALITY)
-    return stream.getvalue()
 
 
 def _pixels(found: Image) -> Pixels:

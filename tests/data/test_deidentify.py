@@ -104,6 +104,8 @@ def test_nothing_that_names_the_patient_is_left(source: Path, options: dict[str,
         (0x00700006, "ST"),
         (0x00000902, "LO"),
         (0x00080016, "UI"),
+        (0x00082218, "LO"),  # a sequence, written as words
+        (0x00081155, "SH"),
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"shift_dates": True, "keep_characteristics": True, "keep_device": True}])

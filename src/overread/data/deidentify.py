@@ -1,8 +1,8 @@
 """De-identification of one DICOM data set: PS3.15 Annex E, the Basic Application Level Confidentiality Profile.
 
 Which attribute is removed, emptied or replaced comes from dicom-anonymizer's table of PS3.15 E.1-1. It is applied at
-depth; private and unknown attributes, curves and overlays go, those in the bits of uncompressed pixels too; every
-UID that the standard does not define is mapped; what is kept has the form of its value representation.
+every depth; private and unknown attributes, curves and overlays go, those in the bits of uncompressed pixels too;
+every UID that the standard does not define is mapped; what is kept has the form of its value representation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
@@ -137,7 +137,7 @@ class _Work:
         for tag in list(dataset.keys()):
             group = tag >> 16
             # private; curves and overlays, in which names are drawn now and then; what nobody knows
-            if group % 2 or group < _LEAST_GROUP or not dictionary_has_tag(tag) or dataset[tag].VR == "UN":
+            if group % 2 or group < _LEAST_GROUP or not dictionary_has_tag(tag) or _is_unknown(dataset[tag]):
                 del dataset[tag]
                 continue
             element = dataset[tag]
@@ -221,6 +221,11 @@ def dummy(vr: str) -> Any:
     if vr == "UR":
         return "http://removed.invalid"
     return _ZEROS.get(vr, b"\0\0" if vr.startswith("O") else None)
+
+
+def _is_unknown(element: DataElement) -> bool:
+    """Whether nobody knows what it holds, or it holds words where its tag stands for something else."""
+    return element.VR == "UN" or (element.VR in _TEXTS and dictionary_VR(element.tag) not in _TEXTS)
 
 
 def _is_formed(element: DataElement) -> bool:

@@ -147,6 +147,16 @@ def test_numbers_and_times_stay_as_they_are_written(source: Path) -> None:
     assert str(dataset.AcquisitionDateTime).endswith("101112.5+0100")
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_what_follows_the_last_pixel_is_cut_off(source: Path, bits: int) -> None:
+    dataset = pydicom.dcmread(source)
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    pixels = dataset.PixelData
+    dataset.PixelData = pixels + SECRET.encode() + b" "
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert len(dataset.PixelData) == len(pixels)
+
+
 def test_a_class_that_is_newer_than_pydicom_stays(source: Path) -> None:
     dataset = pydicom.dcmread(source)
     dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.99"

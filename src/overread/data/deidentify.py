@@ -22,6 +22,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from overread.data.stream_extras import clear_extras
 from overread.data.unused_bits import clear_unused_bits
 from overread.settings import setting
 
@@ -114,6 +115,7 @@ def deidentify(dataset: Dataset, names: Pseudonyms, settings: DeidentifySettings
     patient = str(dataset.get("PatientID") or "") or str(dataset.get("StudyInstanceUID") or "")
     big_endian = dataset.original_encoding[1] is False
     work = _Work(names=names, settings=settings, patient=patient, kept=_kept(settings), big_endian=big_endian)
+    clear_extras(dataset, str(dataset.file_meta.get("TransferSyntaxUID") or ""))
     work.clean(dataset)
     dataset.PatientID = dataset.PatientName = names.patient(patient)
     dataset.PatientIdentityRemoved = "YES"

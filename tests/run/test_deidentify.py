@@ -276,6 +276,37 @@ def test_what_is_no_dicom_image_is_refused_without_its_name(
     assert "Miller" not in said + (tmp_path / "clean/deidentified.csv").read_text()
 
 
+def test_a_key_is_made_and_told_of_when_it_is_used(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for wrong in ("empty", "nowhere"):
+        assert run(["deidentify", str(tmp_path / wrong), "--out", str(tmp_path / "clean")]) == 2
+    assert not (tmp_path / "clean.key").exists()
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 0
+    assert "The key is new" in capsys.readouterr().out
+
+
+def test_the_folder_that_one_stands_in_takes_copies(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clean").mkdir()
+    monkeypatch.chdir(tmp_path / "clean")
+    assert run(["deidentify", "../scans", "--out", "."]) == 0
+    assert (tmp_path / "clean.key").exists()
+    assert len(_copies(tmp_path / "clean")) == 6
+    assert run(["deidentify", "../scans", "--out", "/"]) == 2
+
+
+def test_what_a_killed_run_left_half_written_goes(scans: Path, tmp_path: Path) -> None:
+    words = ["deidentify", str(scans), "--out", str(tmp_path / "clean")]
+    run(words)
+    copy = _copies(tmp_path / "clean")[0]
+    (copy.parent / f".part-0123-{copy.name}").write_bytes(b"half")
+    run(words)
+    assert len(_copies(tmp_path / "clean")) == 6
+
+
 @pytest.mark.parametrize("key", ["clean/inside.key", "broken.key"])
 def test_a_key_in_the_wrong_place_is_refused(scans: Path, tmp_path: Path, key: str) -> None:
     (tmp_path / "broken.key").write_text("nonsense")

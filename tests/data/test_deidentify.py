@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from overread.data.deidentify import DeidentifySettings, Pseudonyms, deidentify, rules
 from overread.data.phantom import PhantomSettings, make_phantoms
@@ -82,6 +84,84 @@ def test_nothing_that_names_the_patient_is_left(source: Path, options: dict[str,
     assert back.file_meta.MediaStorageSOPInstanceUID == back.SOPInstanceUID
     assert back.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
     assert (back.get("PatientAge") == "083Y") == bool(options)
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*nvalid")
+@pytest.mark.parametrize(
+    ("tag", "vr"),
+    [
+        (0x00109999, "LO"),  # in no dictionary
+        (0x50003000, "OB"),
+        (0x60043000, "OB"),
+        (0x7F020010, "OB"),
+        (0x00120012, "PN"),
+        (0x0040A067, "PN"),  # a trial's author, whom Table E.1-1 leaves out
+        (0x00140104, "PN"),
+        (0x00081190, "UR"),
+        (0x0040E010, "UR"),
+        (0x00181010, "LO"),
+        (0x00400556, "ST"),
+        (0x00700006, "ST"),
+        (0x00000902, "LO"),
+        (0x00080016, "UI"),
+        (0x00082218, "LO"),  # a sequence, written as words
+        (0x00081155, "SH"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"shift_dates": True, "keep_characteristics": True, "keep_device": True}])
+def test_what_nobody_knows_goes(source: Path, tag: int, vr: str, options: dict[str, bool]) -> None:
+    dataset = pydicom.dcmread(source)
+    item = Dataset()
+    for one in (dataset, item):
+        one[tag] = RawDataElement(Tag(tag), vr, 12, b"Zyxwv^Quenti", 0, False, True)
+    dataset.SourceImageSequence = Sequence([item])
+    deidentify(dataset, KEY, DeidentifySettings(**options))
+    assert b"Zyxwv" not in _bytes(dataset)
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*nvalid")
+@pytest.mark.parametrize("vr", ["IS", "DS", "AS", "DA", "DT", "TM"])
+@pytest.mark.parametrize("text", [b"Zyxwv^Quenti", b"19410203-19410304", b"20240506 ^Quentin"])
+def test_what_is_no_number_and_no_time_is_emptied(source: Path, vr: str, text: bytes) -> None:
+    dataset = pydicom.dcmread(source)
+    tags = {
+        "IS": 0x00200013,
+        "DS": 0x00181100,
+        "AS": 0x00101010,
+        "DA": 0x00080020,
+        "DT": 0x0008002A,
+        "TM": 0x00080030,
+    }
+    dataset[tags[vr]] = RawDataElement(Tag(tags[vr]), vr, len(text), text, 0, False, True)
+    deidentify(dataset, KEY, DeidentifySettings(shift_dates=True, keep_characteristics=True))
+    assert not any(secret in _bytes(dataset) for secret in (b"Zyxwv", b"Quentin", b"194"))
+
+
+def test_numbers_and_times_stay_as_they_are_written(source: Path) -> None:
+    dataset = pydicom.dcmread(source)
+    dataset.AcquisitionTime, dataset.PatientAge, dataset.PixelSpacing = "101112.123456", "083Y", ["0.5", "+5.0E-1"]
+    dataset.AcquisitionDateTime = "20240506101112.5+0100"
+    deidentify(dataset, KEY, DeidentifySettings(shift_dates=True, keep_characteristics=True))
+    assert (dataset.AcquisitionTime, dataset.PatientAge) == ("101112.123456", "083Y")
+    assert [str(one) for one in dataset.PixelSpacing] == ["0.5", "+5.0E-1"]
+    assert str(dataset.AcquisitionDateTime).endswith("101112.5+0100")
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_what_follows_the_last_pixel_is_cut_off(source: Path, bits: int) -> None:
+    dataset = pydicom.dcmread(source)
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    pixels = dataset.PixelData
+    dataset.PixelData = pixels + SECRET.encode() + b" "
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert len(dataset.PixelData) == len(pixels)
+
+
+def test_a_class_that_is_newer_than_pydicom_stays(source: Path) -> None:
+    dataset = pydicom.dcmread(source)
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.99"
+    deidentify(dataset, KEY, DeidentifySettings())
+    assert dataset.SOPClassUID == dataset.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.2.99"
 
 
 def test_an_overlay_in_the_bits_of_pixels_goes(source: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pydicom
 import pytest
 from PIL import Image as Picture
 from PIL import ImageDraw
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import RLELossless
 
 from overread.cli.main import run
@@ -160,6 +163,94 @@ def test_text_in_the_pixels_sets_a_file_aside(
     assert len(_copies(tmp_path / "clean")) == 6
 
 
+def _first(scans: Path) -> tuple[Path, pydicom.FileDataset]:
+    path = sorted(scans.rglob("*.dcm"))[0]
+    return path, pydicom.dcmread(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7", "Secondary Capture"),
+        ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.6.1", "Ultrasound"),
+        ("Modality", "us", "images of its kind (US)"),
+        ("ImageType", ["DERIVED", "SECONDARY", "SCREEN SAVE"], "a label or a screen"),
+        ("SpecimenLabelInImage", "YES", "a label or a screen"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_images_that_often_have_names_in_them_are_set_aside(
+    scans: Path, tmp_path: Path, name: str, value: str | list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, dataset = _first(scans)
+    setattr(dataset, name, value)
+    dataset.save_as(path)
+    assert run(["deidentify", str(path), "--out", str(tmp_path / "clean")]) == 2
+    assert "1 set aside" in (said := capsys.readouterr().out)
+    assert why in said
+
+
+def _lettered(dataset: pydicom.Dataset, colour: tuple[int, int, int], *, frame: int, n_frames: int) -> None:
+    """Make it a colour image of many frames, with a name in one of them."""
+    frames = np.zeros((n_frames, 128, 128, 3), np.uint8)
+    canvas = Picture.new("RGB", (128, 128))
+    ImageDraw.Draw(canvas).text((2, 2), "MILLER A", fill=colour)
+    frames[frame] = np.asarray(canvas)
+    frames[:, 50:80, 50:80] = 200
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration, dataset.PhotometricInterpretation = 3, 0, "RGB"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.NumberOfFrames, dataset.PixelData = n_frames, frames.tobytes()
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (255, 0, 255), (255, 255, 255)])
+def test_a_name_of_any_colour_in_any_frame_sets_a_file_aside(
+    scans: Path, tmp_path: Path, colour: tuple[int, int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, dataset = _first(scans)
+    _lettered(dataset, colour, frame=3, n_frames=9)
+    dataset.save_as(path)
+    assert run(["deidentify", str(path), "--out", str(tmp_path / "clean")]) == 2
+    assert "letters are seen near the edge of frame 3" in capsys.readouterr().out
+
+
+def _without_syntax(content: bytes) -> bytes:
+    at = content.index(b"\x02\0\x10\0UI")
+    end = at + 8 + int.from_bytes(content[at + 6 : at + 8], "little")
+    length = int.from_bytes(content[140:144], "little") - (end - at)
+    return content[:140] + length.to_bytes(4, "little") + content[144:at] + content[end:]
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content + bytes(64), _without_syntax])
+def test_odd_ends_and_beginnings_of_files_are_got_over(
+    scans: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    path, _ = _first(scans)
+    path.write_bytes(spoil(path.read_bytes()))
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 0
+    assert len(_copies(tmp_path / "clean")) == 6
+
+
+def test_a_file_that_cannot_be_written_anew_hides_no_other(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = _first(scans)
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0"))
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean"), "--anyway"]) == 2
+    said = capsys.readouterr().out
+    assert "5 written" in said
+    assert "1 refused" in said
+
+
+def test_no_value_of_a_file_is_in_the_reason_why_it_was_refused(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, dataset = _first(scans)
+    dataset[0x00280008] = RawDataElement(Tag(0x00280008), "IS", 6, b"Miller", 0, False, True)
+    dataset.save_as(path)
+    assert run(["deidentify", str(path), "--out", str(tmp_path / "clean")]) == 2
+    assert "Miller" not in capsys.readouterr().out + (tmp_path / "clean/deidentified.csv").read_text()
+
+
 def test_an_overlay_in_compressed_pixels_sets_a_file_aside(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +274,37 @@ def test_what_is_no_dicom_image_is_refused_without_its_name(
     said = capsys.readouterr().out
     assert "2 refused" in said
     assert "Miller" not in said + (tmp_path / "clean/deidentified.csv").read_text()
+
+
+def test_a_key_is_made_and_told_of_when_it_is_used(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for wrong in ("empty", "nowhere"):
+        assert run(["deidentify", str(tmp_path / wrong), "--out", str(tmp_path / "clean")]) == 2
+    assert not (tmp_path / "clean.key").exists()
+    assert run(["deidentify", str(scans), "--out", str(tmp_path / "clean")]) == 0
+    assert "The key is new" in capsys.readouterr().out
+
+
+def test_the_folder_that_one_stands_in_takes_copies(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clean").mkdir()
+    monkeypatch.chdir(tmp_path / "clean")
+    assert run(["deidentify", "../scans", "--out", "."]) == 0
+    assert (tmp_path / "clean.key").exists()
+    assert len(_copies(tmp_path / "clean")) == 6
+    assert run(["deidentify", "../scans", "--out", "/"]) == 2
+
+
+def test_what_a_killed_run_left_half_written_goes(scans: Path, tmp_path: Path) -> None:
+    words = ["deidentify", str(scans), "--out", str(tmp_path / "clean")]
+    run(words)
+    copy = _copies(tmp_path / "clean")[0]
+    (copy.parent / f".part-0123-{copy.name}").write_bytes(b"half")
+    run(words)
+    assert len(_copies(tmp_path / "clean")) == 6
 
 
 @pytest.mark.parametrize("key", ["clean/inside.key", "broken.key"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from overread.cli.flags import add_flags, given_flags
 from overread.data.deidentify import DeidentifySettings
+from overread.disk import remove_leftovers
 from overread.errors import ImageError, SettingsError
 from overread.settings import from_dict
 
@@ -59,16 +60,24 @@ def run(args: argparse.Namespace) -> int:
     from overread.predict import image_files
     from overread.run.deidentify import Deidentifier, read_or_make_key
 
-    key = args.key or args.out.with_name(f"{args.out.name}.key")
-    if args.out.resolve() in key.resolve().parents:
+    place = args.out.resolve()
+    if not place.name:
+        raise SettingsError(f"--out {args.out} is the whole disk. Choose a folder.")
+    key = args.key or (args.out if args.out.name not in ("", "..") else place).with_name(f"{place.name}.key")
+    if place in key.resolve().parents:
         raise SettingsError(
             f"--key {key} lies in --out: who gets the copies would get the key. Choose another place."
         )
     _check_apart(args.files, args.out)
-    names, is_new = read_or_make_key(key)
     total = sum(1 for _ in image_files(args.files))
     if not total:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give DICOM files, or folders of them.")
+    names, is_new = read_or_make_key(key)
+    if is_new:
+        print(
+            f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.",
+            flush=True,
+        )
     settings = from_dict(DeidentifySettings, given_flags(args, DeidentifySettings))
     worker = Deidentifier(out=args.out, names=names, settings=settings, anyway=args.anyway)
     console = Terminal(stderr=True)
@@ -80,8 +89,6 @@ def run(args: argparse.Namespace) -> int:
     n_others = sum(1 for path in args.out.rglob("*.dcm") if str(path.relative_to(args.out)) not in made)
     if n_others:
         print(f"! Not of this run, so that other options may have made them: {n_others} DICOM files in {args.out}.")
-    if is_new:
-        print(f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.")
     print("Not looked for: text inside the body, faces that slices of a head show, what a case tells by itself.")
     return SOME_NOT_WRITTEN if why else 0
 
@@ -109,6 +116,8 @@ def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Co
     why: Counter[str] = Counter()
     made: set[str] = set()
     out.mkdir(parents=True, exist_ok=True)
+    for folder in {part.parent for part in out.rglob(".part-*")}:
+        remove_leftovers(folder)
     with (out / REPORT).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["source", "state", "file", "why"])

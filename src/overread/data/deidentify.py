@@ -1,14 +1,15 @@
 """De-identification of one DICOM data set: PS3.15 Annex E, the Basic Application Level Confidentiality Profile.
 
 Which attribute is removed, emptied or replaced comes from dicom-anonymizer's table of PS3.15 E.1-1. It is applied at
-every depth; private attributes, curves and overlays go, those in the bits of uncompressed pixels too, and every UID
-that the standard does not define is mapped.
+every depth; private and unknown attributes, curves and overlays go, those in the bits of uncompressed pixels too;
+every UID that the standard does not define is mapped; what is kept has the form of its value representation.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,21 +17,40 @@ from functools import cache
 from typing import Any
 
 from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
+from overread.data.stream_extras import clear_extras
 from overread.data.unused_bits import clear_unused_bits
 from overread.settings import setting
 
-_TABLE = "dicomfields_2024b"
+_TABLE = "dicomfields_2026c"
 _TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ZEROS = {"DS": "0", "IS": "0", "AS": "000Y", "DA": "19000101", "DT": "19000101000000", "TM": "000000"}
 _TIMES = ("DA", "DT", "TM")
 _NEVER_MOVED = ("PatientBirthDate", "PatientBirthTime", "GPSTimeStamp")
 """dates and times that the option does not keep: they have no C in its column of the table"""
-_BEYOND = {0x00100033: "remove", 0x00100034: "remove"}
-"""what the table leaves out: dates of birth and death in other calendars"""
+_BEYOND = (
+    *(0x00100033, 0x00100034),  # dates of birth and death in other calendars
+    *(0x00080407, 0x00080408, 0x00080409, 0x0008040B, 0x00081190, 0x00287FE0, 0x00404073, 0x0040E010),  # addresses
+    0x0040E001,  # the identifier of a document of HL7
+)
+"""what the table leaves out and is removed: addresses hold names of hosts and the UIDs that are mapped elsewhere"""
+_PERSONAL = ("PN", "DA", "DT", "TM")
+"""value representations of which nothing is kept that the table leaves out, as it does with industrial inspections"""
+_LEAST_GROUP = 0x0008
+"""below it lie commands, file meta information and directories, which no data set may have (PS3.10 7.2)"""
+_FORMS = {
+    "AS": re.compile(r"\d{3}[DWMY]"),
+    "DA": re.compile(r"\d{8}"),
+    "DT": re.compile(r"\d{4,14}(\.\d{1,6})?([+-]\d{4})?"),
+    "TM": re.compile(r"[\d:]{2,8}(\.\d{1,6})?"),
+    "DS": re.compile(r"[\d.,+\-eE]+"),
+    "IS": re.compile(r"[\d+\-]+"),
+}
+"""how values are written (PS3.5 6.2); what is written otherwise may be words, which pydicom hands on as they are"""
 _NUMBERS = ("FD", "FL", "SL", "SS", "UL", "US", "SV", "UV")
 _MOST_DAYS = 3650
 _CHARACTERISTICS = (
@@ -95,6 +115,7 @@ def deidentify(dataset: Dataset, names: Pseudonyms, settings: DeidentifySettings
     patient = str(dataset.get("PatientID") or "") or str(dataset.get("StudyInstanceUID") or "")
     big_endian = dataset.original_encoding[1] is False
     work = _Work(names=names, settings=settings, patient=patient, kept=_kept(settings), big_endian=big_endian)
+    clear_extras(dataset, str(dataset.file_meta.get("TransferSyntaxUID") or ""))
     work.clean(dataset)
     dataset.PatientID = dataset.PatientName = names.patient(patient)
     dataset.PatientIdentityRemoved = "YES"
@@ -117,24 +138,25 @@ class _Work:
         clear_unused_bits(dataset, big_endian=self.big_endian)
         for tag in list(dataset.keys()):
             group = tag >> 16
-            if group % 2 or 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
-                del dataset[tag]  # private; curves; overlays, in which names are drawn now and then
+            # private; curves and overlays, in which names are drawn now and then; what nobody knows
+            if group % 2 or group < _LEAST_GROUP or not dictionary_has_tag(tag) or _is_unknown(dataset[tag]):
+                del dataset[tag]
                 continue
             element = dataset[tag]
-            if element.VR == "UN":
-                del dataset[tag]  # nobody knows what it holds
-                continue
             self._clean_element(dataset, element)
+            if tag in dataset and not _is_formed(element):
+                element.value = None
 
     def _clean_element(self, dataset: Dataset, element: DataElement) -> None:
         if int(element.tag) in self.kept:
             return
         if element.VR == "UI":
-            element.value = self._map(element.value)
+            element.value = self._map(element.value, is_class="SOPClass" in element.keyword)
         elif self.settings.shift_dates and element.VR in _TIMES and element.keyword not in _NEVER_MOVED:
             element.value = element.value if element.VR == "TM" else self._shift(element.value)
         else:
-            self._apply(rules().get(int(element.tag), ""), dataset, element)
+            unsaid = "remove" if element.VR in _PERSONAL else ""
+            self._apply(rules().get(int(element.tag), unsaid), dataset, element)
 
     def _apply(self, rule: str, dataset: Dataset, element: DataElement) -> None:
         """Do with an element what the table says; what it says nothing of is kept, but for what lies in it."""
@@ -150,11 +172,12 @@ class _Work:
         elif rule == "replace":
             element.value = dummy(element.VR)
 
-    def _map(self, value: Any) -> Any:
+    def _map(self, value: Any, *, is_class: bool) -> Any:
+        """What stands for a UID; is_class: it is that of a kind of object, which may be newer than pydicom."""
         if isinstance(value, MultiValue | list):
-            return [self._map(one) for one in value]
-        text = str(value or "")
-        return value if not text or UID(text).type else UID(self.names.uid(text))
+            return [self._map(one, is_class=is_class) for one in value]
+        uid = UID(str(value or ""))
+        return value if not uid or uid.type or (is_class and uid.is_valid) else UID(self.names.uid(uid))
 
     def _shift(self, value: Any) -> Any:
         """A date, or a date and time, moved into the past; what is none is emptied."""
@@ -182,7 +205,7 @@ def rules() -> Mapping[int, str]:
         "empty": ("Z_TAGS", "X_Z_TAGS"),
         "replace": ("D_TAGS", "Z_D_TAGS", "X_D_TAGS", "X_Z_D_TAGS"),
     }
-    return _BEYOND | {
+    return dict.fromkeys(_BEYOND, "remove") | {
         tag[0] << 16 | tag[1]: action
         for action, names in actions.items()
         for name in names
@@ -200,6 +223,17 @@ def dummy(vr: str) -> Any:
     if vr == "UR":
         return "http://removed.invalid"
     return _ZEROS.get(vr, b"\0\0" if vr.startswith("O") else None)
+
+
+def _is_unknown(element: DataElement) -> bool:
+    """Whether nobody knows what it holds, or it holds words where its tag stands for something else."""
+    return element.VR == "UN" or (element.VR in _TEXTS and dictionary_VR(element.tag) not in _TEXTS)
+
+
+def _is_formed(element: DataElement) -> bool:
+    form = _FORMS.get(element.VR)
+    values = element.value if isinstance(element.value, MultiValue | list) else [element.value]
+    return form is None or all(form.fullmatch(text) for one in values if (text := str(one or "").strip()))
 
 
 def _blank(dataset: Dataset) -> None:

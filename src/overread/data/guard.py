@@ -46,7 +46,7 @@ class _Quiet:
                 logging.getLogger("nibabel.global").disabled = False
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
 _CUT_SHORT_ERRORS = (EOFError, struct.error, zlib.error, zipfile.BadZipFile)
 _CUT_SHORT = ("truncated", "less than expected", "end of file", "end-of-file", "unexpected eof", "not enough")
 
@@ -63,7 +63,7 @@ def _reason(error: BaseException, path: Path) -> str:
 def guarded(path: Path) -> Iterator[None]:
     """Let nothing but ImageError (and a lack of memory) out of a block that reads `path`."""
     try:
-        with _quiet:
+        with quiet:
             yield
     except (ImageError, MemoryError):
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.pixels.utils import get_expected_length
 
 from overread.errors import ImageError
 
@@ -13,7 +14,7 @@ _BIT_POSITION, _OVERLAY_DATA = 0x0102, 0x3000
 
 
 def clear_unused_bits(dataset: Dataset, *, big_endian: bool = False) -> None:
-    """Clear the bits of uncompressed pixels that belong to no value (PS3.5 8.1.1).
+    """Clear bits of uncompressed pixels that belong to no value (PS3.5 8.1.1), and cut off what follows the last one.
 
     Above a signed value they repeat its sign: who reads all bits reads the same as who reads those that are stored.
     Raises ImageError where the header contradicts itself.
@@ -21,6 +22,8 @@ def clear_unused_bits(dataset: Dataset, *, big_endian: bool = False) -> None:
     if "PixelData" not in dataset or _is_compressed(dataset):
         return
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    length = get_expected_length(dataset)
+    dataset.PixelData = dataset.PixelData[:length] + bytes(length % 2)
     if allocated == stored:
         return
     high = int(dataset.get("HighBit", stored - 1))

@@ -9,24 +9,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
 
 from overread.data.deidentify import DeidentifySettings, Pseudonyms, deidentify
-from overread.data.guard import guarded
-from overread.data.image import prepare, read_frames, read_header
-from overread.data.measures import column, measure
+from overread.data.dicom import load
+from overread.data.guard import guarded, quiet
+from overread.data.image import read_frames, read_header
+from overread.data.lettering import find_letters
 from overread.data.unused_bits import hides_overlay
 from overread.disk import replacing, write_once
-from overread.errors import ImageError, OverreadError, SettingsError
-from overread.settings import ImageSettings
+from overread.errors import ImageError, SettingsError
 
 _KEY_BYTES = 32
-_RISKY_MODALITIES = ("US", "IVUS", "XC", "ES", "SC", "OT", "DOC")
+_RISKY_MODALITIES = ("US", "IVUS", "XC", "ES", "SC", "OT", "DOC", "RG", "HC")
 """whose images have names in the pixels more often than not"""
+_RISKY_CLASSES = tuple(
+    f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("7", "3", "3.1", "6", "6.1", "6.2", "77.1.1", "77.1.1.1", "77.1.4")
+)
+"""secondary capture, ultrasound, endoscopy and photography, of whatever modality they are said to be"""
+_RISKY_TYPES = ("SCREEN", "LABEL")
+"""in Image Type: a screen that was saved, a slide's label"""
 _PLACED_BY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_LOOKED_AT = 3
-"""frames of one file, its first and last among them, that are looked at for letters"""
-_SQUARE = ImageSettings(size_px=64, window="header")
+_SAMPLED = 64
+"""rows and columns, evenly spread, that tell the span of a frame's values"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ class Deidentifier:
         if text:
             return Outcome(source=source, state="set aside", why=text)
         with guarded(path):
-            dataset = dcmread(path, force=True)
+            dataset = load(path, pixels=True)
             if hides_overlay(dataset) and not self.anyway:
                 return Outcome(source=source, state="set aside", why="an overlay lies in its compressed pixels")
             deidentify(dataset, self.names, self.settings)
@@ -84,7 +91,7 @@ class Deidentifier:
         is_made: by this run, of another file. Raises ImageError where the two are not the same.
         """
         with replacing(to) as temporary:
-            dataset.save_as(temporary, enforce_file_format=True)
+            _save(dataset, temporary)
             if not to.exists():
                 return "written"
             if filecmp.cmp(temporary, to, shallow=False):
@@ -115,21 +122,54 @@ class Deidentifier:
 def text_in_pixels(path: Path) -> str:
     """Why an image may hold text in its pixels; empty where nothing speaks for it. Raises ImageError.
 
-    What its header says, what kind of image it is, and letters near the edge of some frames. Letters inside the body
+    What its header says, what kind of image it is, and letters near the edge of its frames. Letters inside the body
     are not seen, and faces that can be reconstructed from slices are not text.
     """
-    header = read_header(path)
-    if (header.tags.get("burnt_in") or "").upper() == "YES":
-        return "its header says that text is burnt in"
-    modality = header.tags.get("modality", "")
-    if modality in _RISKY_MODALITIES or not modality:
-        return f"images of its kind ({modality or 'no modality'}) often have names in their pixels"
-    chosen = sorted({0, header.n_frames // 2, header.n_frames - 1})[:_LOOKED_AT]
-    for image in read_frames(path, chosen):
-        found = measure(image, prepare(image, _SQUARE), fit=_SQUARE.fit)
-        if float(column(found[None], "letters")[0]) > 0:
+    with guarded(path):
+        said = _text_by_header(load(path, pixels=False))
+    if said:
+        return said
+    for image in read_frames(path, brief=True):
+        if _has_letters(image.pixels):
             return f"letters are seen near the edge of frame {image.frame}"
     return ""
+
+
+def _text_by_header(dataset: Dataset) -> str:
+    said = {name: str(dataset.get(name) or "").strip().upper() for name in ("BurnedInAnnotation", "Modality")}
+    modality = said["Modality"]
+    if said["BurnedInAnnotation"] == "YES":
+        return "its header says that text is burnt in"
+    if modality in _RISKY_MODALITIES or not modality:
+        return f"images of its kind ({modality or 'no modality'}) often have names in their pixels"
+    if str(dataset.get("SOPClassUID")) in _RISKY_CLASSES:
+        return f"images of its kind ({dataset.SOPClassUID.name}) often have names in their pixels"
+    label = str(dataset.get("SpecimenLabelInImage") or "").strip().upper() == "YES"
+    if label or any(kind in str(dataset.get("ImageType") or "").upper() for kind in _RISKY_TYPES):
+        return "its header says that it shows a label or a screen"
+    return ""
+
+
+def _has_letters(pixels: NDArray[np.generic]) -> bool:
+    """Whether letters are near the edge of (rows, columns[, 3]); of colours: brighter and darker ones."""
+    planes = [pixels] if pixels.ndim == 2 else [pixels.max(axis=2), pixels.min(axis=2)]
+    step = max(1, max(pixels.shape[:2]) // _SAMPLED)
+    for plane in planes:
+        few = np.sort(plane[::step, ::step], axis=None)
+        if find_letters(plane, contrast=float(few[int(0.99 * (few.size - 1))]) - float(few[0])).n:
+            return True
+    return False
+
+
+def _save(dataset: Dataset, to: Path) -> None:
+    """Write a data set. Raises ImageError where it cannot be put into bytes, and OSError as it comes."""
+    try:
+        with quiet:
+            dataset.save_as(to, enforce_file_format=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as fault:
+        raise ImageError("The file cannot be written anew.") from fault
 
 
 def read_or_make_key(path: Path) -> tuple[Pseudonyms, bool]:
@@ -148,6 +188,9 @@ def read_or_make_key(path: Path) -> tuple[Pseudonyms, bool]:
     return Pseudonyms(key), is_new
 
 
-def _nameless(fault: OverreadError, path: Path) -> str:
-    """A fault without the file's name, which may be the patient's."""
+def _nameless(fault: ImageError, path: Path) -> str:
+    """A fault without what may be the patient's name: the file's, and values of it that a library puts into words."""
+    if fault.__cause__ is not None:
+        kind = type(fault.__cause__).__name__
+        return f"the file cannot be read or written ({kind}). Export it again, or leave it out."
     return str(fault).replace(path.name, "the file")

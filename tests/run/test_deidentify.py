@@ -287,6 +287,28 @@ def test_a_key_is_made_and_told_of_when_it_is_used(
     assert "The key is new" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("has_other", [True, False], ids=["another", "lost"])
+def test_copies_of_one_folder_are_made_with_one_key(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], has_other: bool
+) -> None:
+    """A patient with two names would be in training and in test."""
+    words = ["deidentify", str(scans), "--out", str(tmp_path / "clean")]
+    assert run(words) == 0
+    copies, key = _copies(tmp_path / "clean"), tmp_path / "clean.key"
+    kept = key.read_text()
+    key.unlink()
+    if has_other:
+        key.write_text("ab" * 32)
+    capsys.readouterr()
+    assert run(words) == 2
+    assert "choose another --out" in capsys.readouterr().err
+    assert _copies(tmp_path / "clean") == copies
+    assert key.exists() == has_other
+    key.write_text(kept)
+    assert run(words) == 0
+    assert "6 there already" in capsys.readouterr().out
+
+
 def test_the_folder_that_one_stands_in_takes_copies(
     scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

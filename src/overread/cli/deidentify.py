@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     from overread.cli.terminal import Terminal
     from overread.predict import image_files
-    from overread.run.deidentify import Deidentifier, read_or_make_key
+    from overread.run.deidentify import Deidentifier, key_of
 
     place = args.out.resolve()
     if not place.name:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     total = sum(1 for _ in image_files(args.files))
     if not total:
         raise ImageError(f"No files in {', '.join(map(str, args.files))}. Give DICOM files, or folders of them.")
-    names, is_new = read_or_make_key(key)
+    names, is_new = key_of(args.out, key)
     if is_new:
         print(
             f"The key is new: {key}. Keep it, and keep it to yourself: with it names lead back to patients.",
@@ -115,7 +115,6 @@ def _write_report(out: Path, found: Iterator[Outcome]) -> tuple[Counter[str], Co
     states: Counter[str] = Counter()
     why: Counter[str] = Counter()
     made: set[str] = set()
-    out.mkdir(parents=True, exist_ok=True)
     for folder in {part.parent for part in out.rglob(".part-*")}:
         remove_leftovers(folder)
     with (out / REPORT).open("w", newline="", encoding="utf-8") as stream:

@@ -23,6 +23,8 @@ from overread.disk import replacing, write_once
 from overread.errors import ImageError, SettingsError
 
 _KEY_BYTES = 32
+_CHECK = ".made-with"
+"""in the output folder: what tells the key of its copies from others, and nothing more of it"""
 _RISKY_MODALITIES = ("US", "IVUS", "XC", "ES", "SC", "OT", "DOC", "RG", "HC")
 """whose images have names in the pixels more often than not"""
 _RISKY_CLASSES = tuple(
@@ -172,7 +174,30 @@ def _save(dataset: Dataset, to: Path) -> None:
         raise ImageError("The file cannot be written anew.") from fault
 
 
-def read_or_make_key(path: Path) -> tuple[Pseudonyms, bool]:
+def key_of(out: Path, path: Path) -> tuple[Pseudonyms, bool]:
+    """The key in a file for the copies in a folder, and whether it was made now.
+
+    Raises SettingsError where copies are there that another key made: a patient would have two names in one folder,
+    and be taken for two.
+    """
+    check = out / _CHECK
+    if check.exists() and not path.exists():
+        raise SettingsError(
+            f"--key {path} is not there, and {out} has copies that were made with a key. Bring that key back, or "
+            "choose another --out."
+        )
+    names, is_new = _read_or_make(path)
+    mine = names.name("which key this is") + "\n"
+    out.mkdir(parents=True, exist_ok=True)
+    if not write_once(check, mine) and check.read_text(encoding="ascii", errors="replace") != mine:
+        raise SettingsError(
+            f"--key {path} is another key than that of the copies in {out}: a patient would get a second name. "
+            "Give that key, or choose another --out."
+        )
+    return names, is_new
+
+
+def _read_or_make(path: Path) -> tuple[Pseudonyms, bool]:
     """The key in a file, and whether it was made now. Only its owner may read it. Raises SettingsError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

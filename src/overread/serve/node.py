@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overread.errors import ImageError, OverreadError, ServiceError, SettingsError
-from overread.serve.contexts import image_classes, transfer_syntaxes
+from overread.serve.contexts import image_classes, report_class, transfer_syntaxes
 from overread.serve.peers import TlsFiles
 from overread.serve.statuses import Status
 from overread.settings import between, setting
@@ -139,7 +139,7 @@ class Node:
         ae.require_called_aet = True
         ae.require_calling_aet = list(self.callers.aets)
         ae.add_supported_context(Verification)
-        for uid in image_classes():
+        for uid in (*image_classes(), report_class()):
             ae.add_supported_context(uid, list(transfer_syntaxes()))
         if self.announced is not None:
             ae.add_supported_context(InstanceAvailabilityNotification)

@@ -315,3 +315,11 @@ def test_a_pacs_that_is_away_gets_them_later_and_once(
 
 def _name(item: pydicom.Dataset) -> str:
     return str(item.ConceptNameCodeSequence[0].CodeMeaning) if "ConceptNameCodeSequence" in item else ""
+
+
+def test_what_waits_for_what_is_no_destination_is_put_off(station: Any, slices: list[Path]) -> None:
+    """It was taken by an earlier version, and made a fault each time that its turn came."""
+    made, _ = station(0)
+    assert made.outbox.has(slices[0], "P\u00c4CS@h:1") is False
+    sent = made.outbox.send(slices[0], "P\u00c4CS@h:1")
+    assert (sent.outcome, sent.said, sent.away) == ("again", "it is no destination", True)

@@ -149,8 +149,53 @@ def test_what_is_offered_is_what_can_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["PACS", "PACS@host", "@host:1", "PACS@host:0", "a@b@c:1", "ftp://x", "x" * 17 + "@h:1"]
+    "text",
+    [
+        *("PACS", "PACS@host", "@host:1", "PACS@host:0", "a@b@c:1", "ftp://x", "x" * 17 + "@h:1"),
+        *("P\u00c4CS@h:104", "P\tA@h:104", "PA\\CS@h:104", "PACS@h:\u0661\u0660\u0664"),
+        *("http://h:99999/dicom-web", "https://h:x/dicom-web", "http://:80/", "http://[zz]/"),
+    ],
 )
 def test_what_is_no_destination_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="destination"):
         parse_destination(text)
+
+
+def test_hosts_of_every_kind_are_destinations() -> None:
+    assert parse_destination("PACS@my_pacs:104").host == "my_pacs"
+    assert parse_destination("PACS@[::1]:104").host == "::1"
+    assert parse_destination("https://[::1]:8042/dicom-web/").url == "https://[::1]:8042/dicom-web"
+
+
+def test_a_password_that_would_not_be_sent_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="are not sent") as fault:
+        parse_destination("https://lee:geheim@pacs/dicom-web")
+    assert "geheim" not in str(fault.value)
+
+
+@pytest.mark.parametrize("aet", ["", "   ", "x" * 17, "A\\B", "A\tB", "P\u00c4CS"])
+def test_what_is_no_ae_title_is_refused(aet: str) -> None:
+    with pytest.raises(SettingsError, match=r"--aet .* is no AE title"):
+        NodeSettings(aet=aet)
+    with pytest.raises(SettingsError, match=r"--allow-aet .* is no AE title"):
+        Callers(aets=("CT1", aet))
+
+
+def test_an_address_that_is_no_network_is_named() -> None:
+    with pytest.raises(SettingsError, match="--allow-address"):
+        Callers(networks=("10.0.0.0/33",))
+
+
+def test_who_calls_by_ipv4_is_known_where_ipv6_is_listened_at_too() -> None:
+    callers = Callers(networks=("10.0.0.0/24", "fe80::/10"))
+    assert callers.allows("10.0.0.5")
+    assert callers.allows("::ffff:10.0.0.5")
+    assert callers.allows("fe80::1%eth0")
+    assert not callers.allows("::ffff:10.0.1.5")
+
+
+def test_where_it_cannot_listen_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--bind 192\.0\.2\.1"):
+        Node(NodeSettings(bind="192.0.2.1", port=0), lambda *_: None, incoming=tmp_path).start()
+    with pytest.raises(SettingsError, match="--bind is empty"):
+        NodeSettings(bind="")

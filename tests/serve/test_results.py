@@ -63,6 +63,16 @@ def _odd(dataset: Dataset) -> Dataset:
     return dataset
 
 
+def test_report_and_capture_tell_the_same_of_patient_and_study(answered: list[Answered]) -> None:
+    """Of a study whose objects differ an archive shows what came last: its description went with the capture."""
+    source = _odd(answered[0].dataset)
+    source.StudyDescription, source.IssuerOfPatientID, source.PatientAge = "Schädel", "Klinik", "071Y"
+    for made in (make_report(answered, MODEL, at=AT), _capture(answered)):
+        stored = dcmread(io.BytesIO(to_bytes(made)))
+        for name in ("PatientName", "PatientID", "StudyDescription", "IssuerOfPatientID", "PatientAge", "StudyID"):
+            assert stored[name].value == source[name].value, (made.Modality, name)
+
+
 @pytest.mark.skipif(not DCIODVFY.exists(), reason="dicom3tools are not installed (Debian: dicom3tools)")
 @pytest.mark.parametrize("is_odd", [False, True])
 def test_a_validator_finds_no_error(answered: list[Answered], tmp_path: Path, is_odd: bool) -> None:

@@ -25,8 +25,9 @@ from overread.serve.answering import Answerer
 from overread.serve.intake import Intake
 from overread.serve.model import ServedModel
 from overread.serve.node import NodeSettings
+from overread.serve.peers import parse_destination, send
 from overread.serve.proof import prove
-from overread.serve.results import ModelSaid, make_capture, to_bytes
+from overread.serve.results import Answered, ModelSaid, make_capture, make_report, to_bytes
 from overread.serve.station import Station
 from overread.serve.store import open_store
 from overread.serve.tables import Instance, Sending, Step
@@ -240,9 +241,17 @@ def test_a_result_that_comes_back_is_thanked_for_and_left_out(
     model = ModelSaid(name="m", sha256="0" * 64, classes=("a", "b"), intended_use="", marks=())
     source, at = pydicom.dcmread(slices[0]), datetime(2026, 1, 1, tzinfo=UTC)
     capture = make_capture(source, np.zeros((20, 30, 3), np.uint8), model, at=at, number=1, answers="")
-    (tmp_path / "capture.dcm").write_bytes(to_bytes(capture))
+    answered = Answered(dataset=source, frame=0, label="a", probabilities={"a": 0.9, "b": 0.1}, classes=("a",))
+    report = make_report([answered], model, at=at)
+    for name, result in (("capture.dcm", capture), ("report.dcm", report)):
+        (tmp_path / name).write_bytes(to_bytes(result))
+    report.Manufacturer, report.SOPInstanceUID = "another", report.SOPInstanceUID + ".1"
+    (tmp_path / "others.dcm").write_bytes(to_bytes(report))
     made, port = station(0)
-    assert storescu(port, [tmp_path / "capture.dcm", slices[0]]).returncode == 0
+    sent = storescu(port, [tmp_path / "capture.dcm", tmp_path / "report.dcm", slices[0]], "-R")
+    assert (sent.returncode, sent.stdout.count("Success") + sent.stderr.count("Success")) == (0, 3)
+    here = parse_destination(f"OVERREAD@127.0.0.1:{port}")
+    assert "0xC000" in send(tmp_path / "others.dcm", here, own_aet="PACS").said
     with made.store.read() as session:
         assert session.scalars(select(Instance.uid)).all() == [source.SOPInstanceUID]
     assert len(list(made.store.files.folder.glob("??/*"))) == 1
@@ -306,3 +315,11 @@ def test_a_pacs_that_is_away_gets_them_later_and_once(
 
 def _name(item: pydicom.Dataset) -> str:
     return str(item.ConceptNameCodeSequence[0].CodeMeaning) if "ConceptNameCodeSequence" in item else ""
+
+
+def test_what_waits_for_what_is_no_destination_is_put_off(station: Any, slices: list[Path]) -> None:
+    """It was taken by an earlier version, and made a fault each time that its turn came."""
+    made, _ = station(0)
+    assert made.outbox.has(slices[0], "P\u00c4CS@h:1") is False
+    sent = made.outbox.send(slices[0], "P\u00c4CS@h:1")
+    assert (sent.outcome, sent.said, sent.away) == ("again", "it is no destination", True)

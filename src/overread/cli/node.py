@@ -85,9 +85,10 @@ def run(args: argparse.Namespace) -> int:
     )
     port = station.start()
     how = "over TLS" if args.tls_cert else "without TLS"
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     where = ", ".join(args.send_to) or "nowhere (--send-to)"
     print(
-        f"overread listens as {settings.aet} on {settings.bind}:{port}, {how}; results go to {where}.",
+        f"overread listens as {settings.aet} on {host}:{port}, {how}; results go to {where}.",
         file=sys.stderr,
     )
     print(station.answerer.model.card.intended_use, file=sys.stderr)

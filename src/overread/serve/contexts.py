@@ -15,6 +15,13 @@ def image_classes() -> Sequence[str]:
     return [uid for uid in uids if "Image Storage" in UID(uid).name and not UID(uid).name.startswith("Video")]
 
 
+def report_class() -> str:
+    """The SOP class of overread's own reports, which come back where whole studies are forwarded."""
+    from pydicom.uid import Comprehensive3DSRStorage
+
+    return str(Comprehensive3DSRStorage)
+
+
 def transfer_syntaxes() -> Sequence[str]:
     """Transfer syntaxes that are read here, those without compression first."""
     from pydicom import uid as known

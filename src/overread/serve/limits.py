@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from overread.data.dicom import load
+from overread.data.guard import guarded
 from overread.data.image import read_header
 from overread.data.pixels import Header
-from overread.data.sniff import Door
+from overread.data.sniff import Door, sniff
 from overread.errors import ImageError, ServiceError
 from overread.serve.codes import MANUFACTURER
 from overread.settings import between, setting
@@ -50,11 +52,14 @@ def read_allowed(path: Path, settings: IntakeSettings) -> Header:
             kind="too-large",
             status=413,
         )
-    header = read_header(path, door=DOOR)
+    try:
+        header = read_header(path, door=DOOR)
+    except ImageError as fault:
+        if fault.kind == "not-an-image" and _is_own_report(path):
+            raise _own_result(path) from fault
+        raise
     if header.tags.get("manufacturer") == MANUFACTURER:
-        raise ImageError(
-            f"{path.name} is a result that overread made, and no image to be read. Leave it out.", kind=OWN_RESULT
-        )
+        raise _own_result(path)
     if header.n_frames > settings.max_frames:
         raise ServiceError(
             f"{path.name} has {header.n_frames} frames; at most {settings.max_frames} are taken.",
@@ -76,3 +81,17 @@ def read_allowed(path: Path, settings: IntakeSettings) -> Header:
             status=413,
         )
     return header
+
+
+def _is_own_report(path: Path) -> bool:
+    """Whether what holds no image is a report that overread made."""
+    if sniff(path) != "dicom":
+        return False
+    with guarded(path):
+        return str(load(path, pixels=False, specific_tags=["Manufacturer"]).get("Manufacturer", "")) == MANUFACTURER
+
+
+def _own_result(path: Path) -> ImageError:
+    return ImageError(
+        f"{path.name} is a result that overread made, and no image to be read. Leave it out.", kind=OWN_RESULT
+    )

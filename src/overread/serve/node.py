@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overread.errors import ImageError, OverreadError, ServiceError, SettingsError
-from overread.serve.contexts import image_classes, transfer_syntaxes
-from overread.serve.peers import TlsFiles
+from overread.serve.contexts import image_classes, report_class, transfer_syntaxes
+from overread.serve.peers import TlsFiles, is_ae_title
 from overread.serve.statuses import Status
 from overread.settings import between, setting
 
@@ -42,8 +42,11 @@ class NodeSettings:
     max_associations: int = setting(16, "most associations at once")
 
     def __post_init__(self) -> None:
-        if not (self.aet.strip() and len(self.aet) <= 16 and self.aet.isascii() and "\\" not in self.aet):
-            raise SettingsError(f"--aet {self.aet!r} is no AE title: 1 to 16 plain characters (PS3.5 6.2).")
+        _check_title("--aet", self.aet)
+        if not self.bind.strip():
+            raise SettingsError(
+                "--bind is empty, which would be every address of this machine: that is 0.0.0.0 or ::."
+            )
         between("port", self.port, 0, 65535)
         between("quiet-s", self.quiet_s, 0, 86400)
         between("max-associations", self.max_associations, 1, 1000)
@@ -57,6 +60,8 @@ class Callers:
     networks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for aet in self.aets:
+            _check_title("--allow-aet", aet)
         for network in self.networks:
             try:
                 ipaddress.ip_network(network)
@@ -67,7 +72,8 @@ class Callers:
 
     def allows(self, address: str) -> bool:
         """Whether this address may call."""
-        here = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(address)
+        here = getattr(found, "ipv4_mapped", None) or found  # as IPv4 comes to who listens at :: (RFC 4291 2.5.5.2)
         return not self.networks or any(here in ipaddress.ip_network(network) for network in self.networks)
 
 
@@ -111,7 +117,8 @@ class Node:
                 allows=self.callers.allows,
             )
         except OSError as fault:
-            raise SettingsError(f"--port {settings.port} cannot be used: {fault.strerror}. Take another.") from fault
+            where = f"--bind {settings.bind} --port {settings.port}"
+            raise SettingsError(f"{where} cannot be used: {fault.strerror}. Take another.") from fault
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="node", daemon=True)
         self._thread.start()
         return int(self._server.socket.getsockname()[1])
@@ -139,7 +146,7 @@ class Node:
         ae.require_called_aet = True
         ae.require_calling_aet = list(self.callers.aets)
         ae.add_supported_context(Verification)
-        for uid in image_classes():
+        for uid in (*image_classes(), report_class()):
             ae.add_supported_context(uid, list(transfer_syntaxes()))
         if self.announced is not None:
             ae.add_supported_context(InstanceAvailabilityNotification)
@@ -198,6 +205,11 @@ class Node:
         if event.request.AffectedSOPInstanceUID is None:
             made.AffectedSOPInstanceUID = generate_uid(prefix=None)
         return Status.SUCCESS, made
+
+
+def _check_title(flag: str, aet: str) -> None:
+    if not is_ae_title(aet):
+        raise SettingsError(f"{flag} {aet!r} is no AE title: 1 to 16 plain characters (PS3.5 6.2).")
 
 
 def status_of(fault: BaseException) -> Status:

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from overread.errors import SettingsError
 from overread.serve import stow
@@ -15,7 +16,8 @@ from overread.serve.statuses import Sent
 if TYPE_CHECKING:
     from overread.serve.scu import Entity
 
-_AE = re.compile(r"(?P<aet>[^@\\\s][^@\\]{0,15})@(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+_AE = re.compile(r"(?P<aet>[^@\s][^@]*)@(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
@@ -54,20 +56,40 @@ class TlsFiles:
         return found
 
 
+def is_ae_title(text: str) -> bool:
+    """Whether it is an AE title: 1 to 16 plain characters, not all of them spaces (PS3.5 6.2)."""
+    return bool(_TITLE.fullmatch(text) and text.strip())
+
+
 def parse_destination(text: str) -> Destination:
     """`PACS@10.0.0.5:104`, or `https://pacs/dicom-web`. Raises SettingsError.
 
     >>> parse_destination("PACS@10.0.0.5:104").aet
     'PACS'
     """
-    if re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+    if re.match(r"https?://[^/]*@", text):
+        raise SettingsError(
+            "--send-to has a user's name or password in its address, which are not sent. Leave them out; a service "
+            "that asks for more may know this node by its certificate (--tls-cert)."
+        )
+    if _is_url(text):
         return Destination(url=text.rstrip("/"))
     found = _AE.fullmatch(text)
-    if found is None or not 0 < int(found["port"]) < 65536:
+    if found is None or not is_ae_title(found["aet"]) or not 0 < int(found["port"]) < 65536:
         raise SettingsError(
             f"--send-to {text} is no destination; it is AETITLE@host:port, or the http address of a DICOMweb service."
         )
     return Destination(aet=found["aet"].strip(), host=found["host"].strip("[]"), port=int(found["port"]))
+
+
+def _is_url(text: str) -> bool:
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def send(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | None = None) -> Sent:

@@ -117,7 +117,7 @@ def make_capture(
     from highdicom.sc import SCImage
 
     study = str(source.StudyInstanceUID)
-    capture: Dataset = SCImage.from_ref_dataset(
+    made = SCImage.from_ref_dataset(
         ref_dataset=source,
         pixel_array=picture,
         photometric_interpretation="RGB",
@@ -134,6 +134,8 @@ def make_capture(
         manufacturer_model_name="overread",
         software_versions=version("overread"),
     )
+    made.copy_patient_and_study_information(source)  # of which it has taken what is of type 2 alone
+    capture: Dataset = made
     capture.PatientOrientation = None  # a sheet of several pictures has none
     capture.Laterality = None
     capture.BurnedInAnnotation = "YES"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from overread.errors import OverreadError
+from overread.errors import OverreadError, SettingsError
 from overread.serve.answering import Answerer
 from overread.serve.intake import Arrived, Intake
 from overread.serve.limits import IntakeSettings
@@ -15,7 +15,7 @@ from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.notices import Notices
 from overread.serve.outbox import Outbox
-from overread.serve.peers import TlsFiles, has, parse_destination, send
+from overread.serve.peers import Destination, TlsFiles, has, parse_destination, send
 from overread.serve.reporting import Reporter
 from overread.serve.statuses import Sent
 from overread.serve.store import Store
@@ -115,9 +115,18 @@ class Station:
             self._stop.wait(pause)
 
     def _send(self, path: Path, to: str) -> Sent:
-        destination = self._known.get(to) or parse_destination(to)
+        destination = self._destination(to)
+        if destination is None:
+            return Sent(outcome="again", said="it is no destination", away=True)
         return send(path, destination, own_aet=self.settings.aet, tls=self.tls)
 
     def _has(self, path: Path, to: str) -> bool:
-        destination = self._known.get(to) or parse_destination(to)
-        return has(path, destination, own_aet=self.settings.aet, tls=self.tls)
+        destination = self._destination(to)
+        return destination is not None and has(path, destination, own_aet=self.settings.aet, tls=self.tls)
+
+    def _destination(self, text: str) -> Destination | None:
+        """Where results go; None where an earlier version took in their line what is no destination."""
+        try:
+            return self._known.get(text) or parse_destination(text)
+        except SettingsError:
+            return None

@@ -37,9 +37,14 @@ def free_port() -> int:
 
 
 class Orthanc:
-    """A PACS that knows one node, and pushes every CT to it where `pushes` is set."""
+    """A PACS that knows one node, and pushes every CT to it where `pushes` is set.
 
-    def __init__(self, folder: Path, *, node_port: int, node_aet: str = "OVERREAD", pushes: bool = False) -> None:
+    word: the password of its one user, `node`; empty where everybody may ask.
+    """
+
+    def __init__(
+        self, folder: Path, *, node_port: int, node_aet: str = "OVERREAD", pushes: bool = False, word: str = ""
+    ) -> None:
         self.folder, self.dicom_port, self.http_port = folder, free_port(), free_port()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "push.lua").write_text(_PUSH)
@@ -54,12 +59,18 @@ class Orthanc:
             "DicomModalities": {"overread": [node_aet, "127.0.0.1", node_port]},
             "Plugins": [str(_PLUGIN)],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-            "AuthenticationEnabled": False,
+            "AuthenticationEnabled": bool(word),
+            "RegisteredUsers": {"node": word} if word else {},
             "LuaScripts": [str(folder / "count.lua"), *([str(folder / "push.lua")] if pushes else [])],
             "OverwriteInstances": True,
         }
         (folder / "orthanc.json").write_text(json.dumps(settings))
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=30, trust_env=False)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.http_port}",
+            timeout=30,
+            trust_env=False,
+            auth=("node", word) if word else None,
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

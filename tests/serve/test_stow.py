@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from typing import Any
 
 import pydicom
 import pytest
-from tests.serve.orthanc import free_port
+from tests.serve.orthanc import PROGRAM, Orthanc, free_port
 
-from overread.serve.peers import has, parse_destination, send
+from overread.errors import SettingsError
+from overread.serve.peers import has, known_destinations, parse_destination, read_authorizations, send
 from overread.serve.statuses import Sent
 
 
@@ -53,6 +55,44 @@ def service() -> Iterator[Callable[..., tuple[str, list[tuple[str, bytes]]]]]:
 
 def _send(path: Path, url: str) -> Sent:
     return send(path, parse_destination(url), own_aet="TEST")
+
+
+def test_a_pacs_that_asks_for_a_password_gets_it(slices: list[Path], tmp_path: Path) -> None:
+    if not PROGRAM.exists():
+        pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
+    pacs = Orthanc(tmp_path / "orthanc", node_port=free_port(), word="open sesame")
+    pacs.start()
+    try:
+        refused = _send(slices[0], pacs.by_web)
+        assert (refused.outcome, refused.said) == ("again", "HTTP 401")
+        secret = base64.b64encode(b"node:open sesame").decode()
+        (tmp_path / "auth").write_text(f"# the PACS\n\n{pacs.by_web}/   Basic {secret}\n")
+        (known,) = known_destinations([pacs.by_web], read_authorizations(tmp_path / "auth")).values()
+        assert not has(slices[0], known, own_aet="TEST")
+        assert send(slices[0], known, own_aet="TEST").outcome == "taken"
+        assert has(slices[0], known, own_aet="TEST")
+        assert secret not in repr(known)
+    finally:
+        pacs.stop()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["https://pacs", "https://pacs s3cret", "https://pacs Basic", "pacs Basic s3cret", "http://a:b@c Basic s3cret"],
+)
+def test_what_tells_a_service_nothing_is_refused_without_a_secret(tmp_path: Path, line: str) -> None:
+    (tmp_path / "auth").write_text(f"{line}\n")
+    with pytest.raises(SettingsError, match=r"line 1|--send-to has a user") as caught:
+        read_authorizations(tmp_path / "auth")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_whom_nothing_is_sent_to_is_told_nothing(tmp_path: Path) -> None:
+    (tmp_path / "auth").write_text("https://pacs/web Bearer s3cret\n")
+    with pytest.raises(SettingsError, match="https://pacs/web something, which is no --send-to"):
+        known_destinations(["https://other/web", "PACS@host:104"], read_authorizations(tmp_path / "auth"))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_authorizations(tmp_path / "nowhere")
 
 
 def _told(sequence: str, path: Path, reason: int | None = None) -> bytes:

@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where results go, AETITLE@host:port or a DICOMweb address; may be given again",
     )
     parser.add_argument(
+        "--send-auth",
+        type=Path,
+        metavar="FILE",
+        help="what DICOMweb services ask for: lines of an address and Basic or Bearer with its value",
+    )
+    parser.add_argument(
         "--allow-aet", action="append", default=[], metavar="AET", help="who may call; may be repeated"
     )
     parser.add_argument(
@@ -64,21 +70,22 @@ def run(args: argparse.Namespace) -> int:
     from overread.serve.logs import ready_logs
     from overread.serve.model import ServedModel
     from overread.serve.node import Callers, NodeSettings
-    from overread.serve.peers import TlsFiles, parse_destination
+    from overread.serve.peers import TlsFiles, known_destinations, read_authorizations
     from overread.serve.station import Station
     from overread.serve.store import open_store
 
     settings = from_dict(NodeSettings, given_flags(args, NodeSettings))
     if bool(args.tls_cert) != bool(args.tls_key):
         raise SettingsError("--tls-cert and --tls-key go together. Give both.")
-    for text in args.send_to:
-        parse_destination(text)
+    authorizations = read_authorizations(args.send_auth) if args.send_auth else {}
+    known_destinations(args.send_to, authorizations)
     ready_logs()
     station = Station(
         open_store(args.store, url=args.database),
         ServedModel(args.model, engine=args.engine, apart=True),
         settings,
         destinations=args.send_to,
+        authorizations=authorizations,
         intake=from_dict(IntakeSettings, given_flags(args, IntakeSettings)),
         callers=Callers(aets=tuple(args.allow_aet), networks=tuple(args.allow_address)),
         tls=TlsFiles(cert=args.tls_cert, key=args.tls_key, ca=args.tls_ca) if args.tls_cert or args.tls_ca else None,

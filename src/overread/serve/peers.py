@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _AE = re.compile(r"(?P<aet>[^@\s][^@]*)@(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _TITLE = re.compile(r"[ -\[\]-~]{1,16}")
+_AUTHORIZATION = re.compile(r"(?P<url>https?://\S+)\s+(?P<said>(Basic|Bearer) [!-~]+)")
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
@@ -29,6 +31,8 @@ class Destination:
     host: str = ""
     port: int = 0
     url: str = ""
+    authorization: str = field(default="", repr=False)
+    """what a DICOMweb service is told (RFC 9110 11.6.2): a secret"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,8 @@ def parse_destination(text: str) -> Destination:
     """
     if re.match(r"https?://[^/]*@", text):
         raise SettingsError(
-            "--send-to has a user's name or password in its address, which are not sent. Leave them out; a service "
-            "that asks for more may know this node by its certificate (--tls-cert)."
+            "--send-to has a user's name or password in its address, which others on this machine can read. Leave "
+            "them out, and give --send-auth."
         )
     if _is_url(text):
         return Destination(url=text.rstrip("/"))
@@ -80,6 +84,41 @@ def parse_destination(text: str) -> Destination:
             f"--send-to {text} is no destination; it is AETITLE@host:port, or the http address of a DICOMweb service."
         )
     return Destination(aet=found["aet"].strip(), host=found["host"].strip("[]"), port=int(found["port"]))
+
+
+def known_destinations(texts: Iterable[str], authorizations: Mapping[str, str]) -> dict[str, Destination]:
+    """Destinations by what they are called, with what each is told. Raises SettingsError.
+
+    authorizations: of `read_authorizations`.
+    """
+    found = {text: parse_destination(text) for text in texts}
+    if strangers := authorizations.keys() - {one.url for one in found.values()}:
+        raise SettingsError(f"--send-auth tells {', '.join(sorted(strangers))} something, which is no --send-to.")
+    return {
+        text: replace(one, authorization=authorizations.get(one.url, "")) if one.url else one
+        for text, one in found.items()
+    }
+
+
+def read_authorizations(path: Path) -> dict[str, str]:
+    """What DICOMweb services are told to be let in, by their address. Raises SettingsError, which tells no secret."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as fault:
+        why = getattr(fault, "strerror", "") or "it is no text"
+        raise SettingsError(f"--send-auth {path} cannot be read: {why}. Check the path.") from fault
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        said = _AUTHORIZATION.fullmatch(line.strip())
+        if said is None:
+            raise SettingsError(
+                f"--send-auth {path}, line {number}, is not an address and Basic or Bearer with its value, as in: "
+                "https://pacs.local/dicom-web Basic dXNlcjp3b3Jk"
+            )
+        found[parse_destination(said["url"]).url] = said["said"]
+    return found
 
 
 def _is_url(text: str) -> bool:
@@ -96,7 +135,13 @@ def send(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | 
     """Send one file, as it lies there."""
     if destination.url:
         instance = uids_of(path)["SOPInstanceUID"]
-        return stow.store_instance(path, destination.url, instance=instance, context=_context(destination, tls))
+        return stow.store_instance(
+            path,
+            destination.url,
+            instance=instance,
+            context=_context(destination, tls),
+            authorization=destination.authorization,
+        )
     from overread.serve.scu import store
 
     return store(path, _entity(destination, own_aet, tls))
@@ -109,7 +154,9 @@ def has(path: Path, destination: Destination, *, own_aet: str, tls: TlsFiles | N
     """
     uids = uids_of(path)
     if destination.url:
-        return stow.has_instance(destination.url, uids, context=_context(destination, tls))
+        return stow.has_instance(
+            destination.url, uids, context=_context(destination, tls), authorization=destination.authorization
+        )
     from overread.serve.scu import find
 
     return find(_entity(destination, own_aet, tls), uids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from overread.errors import OverreadError, SettingsError
@@ -15,7 +15,7 @@ from overread.serve.model import ServedModel
 from overread.serve.node import Callers, Node, NodeSettings
 from overread.serve.notices import Notices
 from overread.serve.outbox import Outbox
-from overread.serve.peers import Destination, TlsFiles, has, parse_destination, send
+from overread.serve.peers import Destination, TlsFiles, has, known_destinations, parse_destination, send
 from overread.serve.reporting import Reporter
 from overread.serve.statuses import Sent
 from overread.serve.store import Store
@@ -36,12 +36,13 @@ class Station:
         settings: NodeSettings,
         *,
         destinations: Sequence[str] = (),
+        authorizations: Mapping[str, str] | None = None,
         intake: IntakeSettings | None = None,
         callers: Callers | None = None,
         tls: TlsFiles | None = None,
     ) -> None:
         self.store, self.settings, self.tls = store, settings, tls
-        self._known = {text: parse_destination(text) for text in destinations}
+        self._known = known_destinations(destinations, authorizations or {})
         self._intake = Intake(store, intake)
         self.answerer = Answerer(store, model)
         notices = Notices()

@@ -30,7 +30,9 @@ class _Answer:
     body: bytes
 
 
-def store_instance(path: Path, url: str, *, instance: str, context: ssl.SSLContext | None = None) -> Sent:
+def store_instance(
+    path: Path, url: str, *, instance: str, context: ssl.SSLContext | None = None, authorization: str = ""
+) -> Sent:
     """Store one file, as it lies there (PS3.18 10.5). instance: its SOP Instance UID, which the answer names."""
     boundary = secrets.token_hex(16)
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
@@ -45,7 +47,8 @@ def store_instance(path: Path, url: str, *, instance: str, context: ssl.SSLConte
     except (OSError, ValueError) as fault:
         return Sent(outcome="again", said=f"no connection ({type(fault).__name__})", away=True)
     try:
-        answer = _ask(connection, "POST", url, "/studies", body=_parts(head, path, tail), headers=headers)
+        body = _parts(head, path, tail)
+        answer = _ask(connection, "POST", url, "/studies", authorization, body=body, headers=headers)
     except (OSError, http.client.HTTPException, ValueError):
         return outcome_of(None)
     finally:
@@ -53,7 +56,9 @@ def store_instance(path: Path, url: str, *, instance: str, context: ssl.SSLConte
     return _judge(answer, instance)
 
 
-def has_instance(url: str, uids: Mapping[str, str], *, context: ssl.SSLContext | None = None) -> bool:
+def has_instance(
+    url: str, uids: Mapping[str, str], *, context: ssl.SSLContext | None = None, authorization: str = ""
+) -> bool:
     """Whether the service says that it has an instance; False where it cannot be asked (PS3.18 10.6).
 
     `uids`: StudyInstanceUID and SOPInstanceUID.
@@ -64,7 +69,7 @@ def has_instance(url: str, uids: Mapping[str, str], *, context: ssl.SSLContext |
     except (OSError, ValueError):
         return False
     try:
-        answer = _ask(connection, "GET", url, where, headers={"Accept": "application/dicom+json"})
+        answer = _ask(connection, "GET", url, where, authorization, headers={"Accept": "application/dicom+json"})
         return answer.status == 200 and _is_among(json.loads(answer.body), uids["SOPInstanceUID"])
     except (OSError, http.client.HTTPException, ValueError):
         return False
@@ -94,11 +99,14 @@ def _ask(
     method: str,
     url: str,
     where: str,
+    authorization: str,
     *,
     headers: dict[str, str],
     body: Any = None,
 ) -> _Answer:
     """No redirect is followed: urllib would make a GET of a POST, and call that a success."""
+    if authorization:
+        headers = {**headers, "Authorization": authorization}
     connection.request(method, urlsplit(url).path.rstrip("/") + where, body=body, headers=headers)
     response = connection.getresponse()
     return _Answer(status=response.status, body=response.read(_MAX_ANSWER_BYTES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import threading
 import time
@@ -112,6 +113,16 @@ def test_results_come_back_into_the_same_study(
         len({shown.SeriesInstanceUID, dataset.SeriesInstanceUID, pydicom.dcmread(slices[0]).SeriesInstanceUID}) == 3
     )
     assert prove(made.store).faults == ()
+
+
+@needs_dcmtk
+def test_a_destination_that_says_nothing_holds_up_no_other(station: Any, pacs: Orthanc, slices: list[Path]) -> None:
+    pacs.start()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _, port = station(0, f"SILENT@127.0.0.1:{silent.getsockname()[1]}", pacs.by_dimse)
+        assert storescu(port, slices[:4]).returncode == 0
+        study = str(pydicom.dcmread(slices[0]).StudyInstanceUID)
+        _wait(lambda: len(_results(pacs, study)) == 2, seconds=20)
 
 
 @needs_dcmtk

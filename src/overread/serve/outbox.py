@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from overread.serve.statuses import Sent
@@ -47,10 +47,16 @@ class Outbox:
     _trouble: dict[str, str] = field(default_factory=dict, init=False)
     """what each destination said last that took nothing"""
 
-    def send_due(self, is_over: Callable[[], bool] = lambda: False) -> int:
-        """Send all whose time has come, one after the other, until it is over; returns how many were taken."""
+    def send_due(
+        self, is_over: Callable[[], bool] = lambda: False, *, to: str = "", but: Collection[str] = ()
+    ) -> int:
+        """Send all whose time has come, one after the other, until it is over; returns how many were taken.
+
+        to: the destination; empty for all `but` these. Several threads may do so: one that is slow holds up no other.
+        """
+        which = Sending.destination == to if to else Sending.destination.not_in(but)
         n_taken = 0
-        while not is_over() and (claimed := self._claim()) is not None:
+        while not is_over() and (claimed := self._claim(which)) is not None:
             sending_id, was_uncertain = claimed
             with self.store.read() as session:
                 row = session.get_one(Sending, sending_id)
@@ -64,12 +70,12 @@ class Outbox:
             n_taken += sent.outcome == "taken"
         return n_taken
 
-    def _claim(self) -> tuple[int, bool] | None:
+    def _claim(self, which: ColumnElement[bool]) -> tuple[int, bool] | None:
         """Take the next one: its ID, and whether an earlier try may have brought it there."""
         with self.store.begin() as session:
             row = session.scalars(
                 select(Sending)
-                .where(Sending.state.in_(_ON_ITS_WAY), Sending.next_at <= now())
+                .where(Sending.state.in_(_ON_ITS_WAY), Sending.next_at <= now(), which)
                 .order_by(Sending.next_at, Sending.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from overread.errors import OverreadError, SettingsError
@@ -60,10 +61,12 @@ class Station:
             max_bytes=self._intake.settings.max_file_mb * 1_000_000,
         )
         self._stop = threading.Event()
-        # a thread for each: results that are made are sent while others are being made
+        # a thread for each: results are sent while others are made, and a slow destination holds up no other
+        senders = [partial(self.outbox.send_due, to=text) for text in self._known]
+        senders.append(partial(self.outbox.send_due, but=tuple(self._known)))  # what an earlier run has left
         self._threads = [
-            threading.Thread(target=self._work, args=(work,), name=name, daemon=True)
-            for name, work in (("reporter", self.reporter.report_due), ("sender", self.outbox.send_due))
+            threading.Thread(target=self._work, args=(work,), daemon=True)
+            for work in (self.reporter.report_due, *senders)
         ]
 
     def start(self) -> int:

@@ -167,8 +167,8 @@ def test_hosts_of_every_kind_are_destinations() -> None:
     assert parse_destination("https://[::1]:8042/dicom-web/").url == "https://[::1]:8042/dicom-web"
 
 
-def test_a_password_that_would_not_be_sent_is_refused_and_not_repeated() -> None:
-    with pytest.raises(SettingsError, match="are not sent") as fault:
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="give --send-auth") as fault:
         parse_destination("https://lee:geheim@pacs/dicom-web")
     assert "geheim" not in str(fault.value)
 

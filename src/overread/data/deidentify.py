@@ -47,8 +47,8 @@ _FORMS = {
     "DA": re.compile(r"\d{8}"),
     "DT": re.compile(r"\d{4,14}(\.\d{1,6})?([+-]\d{4})?"),
     "TM": re.compile(r"[\d:]{2,8}(\.\d{1,6})?"),
-    "DS": re.compile(r"[\d.,+\-eE]+"),
-    "IS": re.compile(r"[\d+\-]+"),
+    "DS": re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"),
+    "IS": re.compile(r"[+-]?\d+"),
 }
 """how values are written (PS3.5 6.2); what is written otherwise may be words, which pydicom hands on as they are"""
 _NUMBERS = ("FD", "FL", "SL", "SS", "UL", "US", "SV", "UV")

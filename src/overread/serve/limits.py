@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +86,11 @@ def read_allowed(path: Path, settings: IntakeSettings) -> Header:
 
 def _is_own_report(path: Path) -> bool:
     """Whether what holds no image is a report that overread made."""
-    if sniff(path) != "dicom":
-        return False
-    with guarded(path):
+    with suppress(ImageError), guarded(path):
+        if sniff(path) != "dicom":
+            return False
         return str(load(path, pixels=False, specific_tags=["Manufacturer"]).get("Manufacturer", "")) == MANUFACTURER
+    return False
 
 
 def _own_result(path: Path) -> ImageError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.encaps import get_frame
@@ -139,10 +141,17 @@ def frame_stream(dataset: Dataset, path: Path, index: int) -> bytes:
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     if "PixelData" in dataset:
         return get_frame(dataset.PixelData, index, number_of_frames=n_frames)
+    with at_pixels(path, implicit=False) as file:  # compressed pixels are always in explicit VR (PS3.5 A.4)
+        return get_frame(file, index, number_of_frames=n_frames)
+
+
+@contextmanager
+def at_pixels(path: Path, *, implicit: bool) -> Iterator[BinaryIO]:
+    """A file that stands at the first byte of its pixels. implicit: whether its elements tell no VR."""
     with path.open("rb") as file:
         dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
-        file.seek(12, 1)  # tag, VR and length: compressed pixels are always in explicit VR (PS3.5 A.4)
-        return get_frame(file, index, number_of_frames=n_frames)
+        file.seek(8 if implicit else 12, 1)  # tag, VR and length (PS3.5 7.1)
+        yield file
 
 
 def _check_size(dataset: Dataset, path: Path, found: Inside) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import (
     UID,
@@ -13,7 +12,7 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
-from overread.data.codestream import check_codec, check_stream, decoder_of, frame_stream
+from overread.data.codestream import at_pixels, check_codec, check_stream, decoder_of, frame_stream
 from overread.data.dicom import load
 from overread.data.dicom_header import describe
 from overread.data.guard import guarded
@@ -74,10 +73,8 @@ class StoredFrames:
             content = bytes(load(self._path, pixels=True).PixelData)
             frame = content[index * length : (index + 1) * length]
         else:
-            with self._path.open("rb") as file:
-                dcmread(file, stop_before_pixels=True, specific_tags=["Rows"], force=True)
-                head_bytes = 8 if self._dataset.original_encoding[0] else 12  # tag, VR and length (PS3.5 7.1)
-                file.seek(head_bytes + index * length, 1)
+            with at_pixels(self._path, implicit=bool(self._dataset.original_encoding[0])) as file:
+                file.seek(index * length, 1)
                 frame = file.read(length)
         if len(frame) < length:
             raise cut_short(self._path.name, f"frame {index} is not whole")

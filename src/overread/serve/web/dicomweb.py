@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from overread.serve.holdings import Held, find_instances, find_series, find_stud
 from overread.serve.web.accept import DICOM, MULTIPART, check_taken, choose_form, syntax_of
 from overread.serve.web.api import Uid, service_of
 from overread.serve.web.dicom_json import JSON, as_json, as_response, header_as_json, to_text
+from overread.serve.web.multipart import in_parts
 from overread.serve.web.views import not_found
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
@@ -166,9 +166,7 @@ def held_objects(request: Request, study: str, series: str = "", instance: str =
 def _files(request: Request, held: Sequence[Held], *, is_one: bool = False) -> Response:
     if choose_form(request, [one.path for one in held], is_one=is_one) == DICOM:
         return FileResponse(held[0].path, media_type=_kind_of(held[0].path))
-    boundary = secrets.token_hex(16)
-    kind = f'{MULTIPART}; type="{DICOM}"; boundary={boundary}'
-    return StreamingResponse(_parts(held, boundary), media_type=kind)
+    return in_parts(DICOM, ((_kind_of(one.path), _pieces(one.path)) for one in held))
 
 
 def _kind_of(path: Path) -> str:
@@ -176,14 +174,10 @@ def _kind_of(path: Path) -> str:
     return f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
 
 
-def _parts(held: Sequence[Held], boundary: str) -> Iterator[bytes]:
-    for one in held:
-        yield f"--{boundary}\r\nContent-Type: {_kind_of(one.path)}\r\n\r\n".encode()
-        with one.path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
-        yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def _metadata(request: Request, *uids: str) -> Response:

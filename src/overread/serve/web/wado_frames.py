@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import secrets
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import StreamingResponse
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -29,6 +26,7 @@ from overread.serve.web.accept import MULTIPART, OCTETS, Form, choose_frames
 from overread.serve.web.api import Uid
 from overread.serve.web.dicomweb import BYTES, held_objects
 from overread.serve.web.frames import AT_ONCE
+from overread.serve.web.multipart import in_parts
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb"])
 _MOST = 1000
@@ -67,9 +65,7 @@ def retrieve_frames(request: Request, study: Uid, series: Uid, instance: Uid, fr
     first = next(contents)  # what cannot be decoded is told before the answer begins
     if not form.in_parts:
         return Response(first, media_type=form.told)
-    boundary = secrets.token_hex(16)
-    told = f'{MULTIPART}; type="{form.kind}"; boundary={boundary}'
-    return StreamingResponse(_parts(itertools.chain([first], contents), form, boundary), media_type=told)
+    return in_parts(form.kind, ((form.told, [content]) for content in itertools.chain([first], contents)))
 
 
 def _forms(stored: StoredFrames) -> list[tuple[str, str]]:
@@ -85,11 +81,3 @@ def _content(stored: StoredFrames, form: Form, index: int) -> bytes:
         return stored.stream(index)
     with AT_ONCE:
         return stored.values(index)
-
-
-def _parts(contents: Iterator[bytes], form: Form, boundary: str) -> Iterator[bytes]:
-    for content in contents:
-        yield f"--{boundary}\r\nContent-Type: {form.told}\r\n\r\n".encode()
-        yield content
-        yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
